@@ -1,0 +1,1 @@
+"""What a run is: pure values, no I/O, no clock."""

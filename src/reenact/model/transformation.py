@@ -1,0 +1,39 @@
+"""The transformation map: the steps of a run, at least one per process that touched data."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from reenact.digests import Digest
+
+__all__ = ["Transformation"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Transformation:
+    """One step: a process, or a step that was declared."""
+
+    id: str
+    """For a process its place in the process tree: ``1``, ``1.1``, ``1.2.1`` ..."""
+    name: str
+    kind: str
+    """``process`` or ``declared``."""
+    parent: str | None = None
+    argv: tuple[str, ...] = ()
+    """As executed, redacted; text form."""
+    executable: str | None = None
+    executable_digest: Digest | None = None
+    code: tuple[str, ...] = ()
+    """Names of the code artifacts it read."""
+    cwd: str | None = None
+    parameters: dict[str, str] = field(default_factory=dict)
+    seed: str | None = None
+    inputs: tuple[str, ...] = ()
+    outputs: tuple[str, ...] = ()
+    """Artifact names, sorted."""
+    started_at: str | None = None
+    ended_at: str | None = None
+    exit_code: int | None = None
+    """Negative: ended by that signal."""
+    rows_in: int | None = None
+    rows_out: int | None = None

@@ -1,0 +1,63 @@
+"""The verdict of a replay: per output and over all (predicate ``urn:reenact:verdict:v1``)."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+from typing import Literal
+
+from reenact.digests import Digest
+
+__all__ = ["PREDICATE_TYPE", "Overall", "OutputJudgement", "OutputLevel", "Verdict", "overall"]
+
+PREDICATE_TYPE = "urn:reenact:verdict:v1"
+
+OutputLevel = Literal["identical", "equivalent", "different", "missing", "extra"]
+Overall = Literal["reproduced", "equivalent", "diverged", "unreplayable"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class OutputJudgement:
+    """What became of one output (or of the exit status, or of a standard stream)."""
+
+    name: str
+    verdict: OutputLevel
+    recorded: str | None = None
+    """Digest, or the exit status, in the record."""
+    got: str | None = None
+    differences: tuple[str, ...] = ()
+    """In words: which aspect differs (bytes, mode, type, target)."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Verdict:
+    """The signed answer of one replay."""
+
+    schema_version: str
+    run_id: str
+    """The run that was replayed."""
+    replay_run_id: str
+    verdict: Overall
+    rung: str
+    """``world``, ``rebuilt`` or ``here``."""
+    not_isolated: tuple[str, ...]
+    """What that rung does not keep apart from the present machine."""
+    judged_at: str
+    outputs: tuple[OutputJudgement, ...]
+    bundle_digest: Digest
+    """Of the signed payload of the run's bundle: the verdict is about these bytes and no others."""
+    missing: tuple[str, ...] = ()
+    unrecorded: tuple[str, ...] = ()
+    """What the replay looked for or opened that the record does not hold."""
+    drift: tuple[str, ...] = ()
+    """Host facts that differ from the record and can change results."""
+    hazards: tuple[str, ...] = ()
+    variations: dict[str, str] = field(default_factory=dict)
+    tool_version: str = ""
+
+
+def overall(judgements: tuple[OutputJudgement, ...], unrecorded: tuple[str, ...]) -> Overall:
+    """Sum up: anything different, missing, extra or read without being recorded means `diverged`."""
+    levels = {judgement.verdict for judgement in judgements}
+    if unrecorded or levels & {"different", "missing", "extra"}:
+        return "diverged"
+    return "equivalent" if "equivalent" in levels else "reproduced"

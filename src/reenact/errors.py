@@ -12,6 +12,7 @@
     │   └── MalformedBundle          4   a bundle cannot be read as any version we know
     ├── PolicyDenied                 5   a policy or an access rule forbids it
     ├── StoreError                   1   the store cannot be read or written
+    │   └── KeyAbsent                1   the store holds nothing under that key
     ├── CaptureError                 1   a way of observing cannot be used here
     └── SandboxError                 1   a closed world cannot be set up here
 
@@ -23,6 +24,7 @@ from __future__ import annotations
 __all__ = [
     "CaptureError",
     "IntegrityError",
+    "KeyAbsent",
     "MalformedBundle",
     "ObjectDamaged",
     "ObjectMissing",
@@ -146,6 +148,16 @@ class StoreError(ReenactError):
     """The store cannot be read or written."""
 
     code = "store"
+
+
+class KeyAbsent(StoreError):
+    """The store holds nothing under a key."""
+
+    code = "store-key-absent"
+
+    def __init__(self, key: str, *, hint: str = "") -> None:
+        self.key = key
+        super().__init__(f"the store holds nothing under {key!r}", hint=hint)
 
 
 class CaptureError(ReenactError):

@@ -1,0 +1,129 @@
+"""Putting settings together: defaults, then `reenact.toml`, then ``REENACT_…`` variables, then the command line.
+
+A key is dotted (``capture.rung``); its variable is ``REENACT_`` and the key in capitals with underscores
+(``REENACT_CAPTURE_RUNG``). An unknown key in the file is an error; an unknown variable is not, as other programs may use it.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Mapping
+from dataclasses import fields
+from typing import Any, Final, NamedTuple
+
+from reenact.errors import SettingsError
+from reenact.settings.model import Capture, Declared, Redact, Replay, Settings
+from reenact.settings.root import find_root
+from reenact.settings.values import READ
+
+__all__ = ["DEFAULT_STORE", "SECTIONS", "STORE_KEY", "load", "variable_of"]
+
+SECTIONS: Final[dict[str, type[Any]]] = {"capture": Capture, "declared": Declared, "redact": Redact, "replay": Replay}
+STORE_KEY: Final = "store"
+DEFAULT_STORE: Final = ".reenact"
+"""Beside the settings file, or in the root."""
+
+
+class _Given(NamedTuple):
+    value: object
+    source: str
+    """Where it was found, for messages."""
+    folder: str
+    """What a relative path in it is relative to."""
+
+
+def variable_of(key: str) -> str:
+    """Name the environment variable of a dotted key."""
+    return "REENACT_" + key.upper().replace(".", "_")
+
+
+def _readers() -> dict[str, Any]:
+    """Every key that can be set, and how its value is read; the store's is a plain text."""
+    job = next(f for f in fields(Settings) if f.name == "job")
+    readers = {STORE_KEY: job.metadata[READ], "job": job.metadata[READ]}
+    for section, model in SECTIONS.items():
+        readers.update({f"{section}.{f.name}": f.metadata[READ] for f in fields(model)})
+    return readers
+
+
+def load(folder: str, environment: Mapping[str, str], overrides: Mapping[str, str | None] | None = None) -> Settings:
+    """Give the settings that hold in a folder.
+
+    Args:
+        folder: Where the command was given, absolute.
+        environment: The environment variables.
+        overrides: Dotted key to text, from the command line; None means not given.
+
+    Raises:
+        SettingsError: a file cannot be read, a key is unknown, or a value is not of its kind.
+    """
+    root, file = find_root(folder)
+    readers = _readers()
+    given: dict[str, _Given] = {}
+    if file is not None:
+        given.update({key: _Given(value, file, root) for key, value in _flatten(_parse(file), file, readers).items()})
+    for key in readers:
+        if (value := environment.get(variable_of(key))) is not None and value:
+            given[key] = _Given(value, variable_of(key), folder)
+    for key, text in (overrides or {}).items():
+        if text is not None:
+            given[key] = _Given(text, f"--{key.rpartition('.')[2].replace('_', '-')}", folder)
+    values = {key: _read(key, item, readers[key]) for key, item in given.items()}
+    sections = {
+        section: model(
+            **{f.name: values[f"{section}.{f.name}"] for f in fields(model) if f"{section}.{f.name}" in values}
+        )
+        for section, model in SECTIONS.items()
+    }
+    store = values.get(STORE_KEY)
+    located = DEFAULT_STORE if store is None else store
+    base = root if store is None else given[STORE_KEY].folder
+    return Settings(root=root, file=file, store=_located(located, base), job=values.get("job"), **sections)
+
+
+def _located(store: str, folder: str) -> str:
+    return store if "://" in store else os.path.normpath(os.path.join(folder, os.path.expanduser(store)))
+
+
+def _read(key: str, given: _Given, reader: Any) -> Any:  # noqa: ANN401 - each key has its own type
+    try:
+        return reader(given.value)
+    except ValueError as error:
+        raise SettingsError(
+            f"{given.source}: {key} is {given.value!r}, expected {error}", hint="see docs/reference/settings.md"
+        ) from error
+
+
+def _parse(file: str) -> dict[str, object]:
+    import tomllib  # noqa: PLC0415 - 2 ms, spent only where there is a file
+
+    try:
+        with open(file, "rb") as stream:
+            return tomllib.load(stream)
+    except OSError as error:
+        raise SettingsError(f"{file} cannot be read: {error.strerror}") from error
+    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as error:
+        raise SettingsError(f"{file} is not TOML: {error}") from error
+
+
+def _flatten(tables: Mapping[str, object], file: str, readers: Mapping[str, Any]) -> dict[str, object]:
+    """Turn tables into dotted keys, refusing those nobody reads."""
+    flat: dict[str, object] = {}
+    for name, value in tables.items():
+        if name in SECTIONS:
+            if not isinstance(value, dict):
+                raise SettingsError(f"{file}: {name} is {value!r}, expected a table: [{name}]")
+            flat.update({f"{name}.{key}": item for key, item in value.items()})
+        else:
+            flat[name] = value
+    for key in flat:
+        if key not in readers:
+            raise SettingsError(f"{file}: there is no setting {key!r}", hint=_near(key, readers))
+    return flat
+
+
+def _near(key: str, known: Mapping[str, Any]) -> str:
+    import difflib  # noqa: PLC0415 - only to explain an error
+
+    near = difflib.get_close_matches(key, known, n=1, cutoff=0.6)
+    return f"did you mean {near[0]!r}?" if near else f"the settings are: {', '.join(known)}"

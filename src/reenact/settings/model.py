@@ -1,0 +1,94 @@
+"""The settings as values. Each field says what it is for; the reference page is generated from here."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Literal
+
+from reenact.settings.values import choice, number_of_bytes, number_of_seconds, text, texts
+
+__all__ = ["Capture", "Declared", "Redact", "Replay", "Settings"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Capture:
+    """How runs are observed."""
+
+    rung: Literal["auto", "kernel", "strace", "python", "declared"] = choice(
+        "The way of observing. `auto` takes the first that works here, in this order.",
+        "auto",
+        "kernel",
+        "strace",
+        "python",
+        "declared",
+    )
+    environment: Literal["sealed", "described"] = choice(
+        "`sealed` keeps the bytes of interpreters, libraries and packages the run read; `described` only says which they were,"
+        " so that such a run cannot be replayed in a closed world.",
+        "sealed",
+        "described",
+    )
+    linger_seconds: float = number_of_seconds(
+        "How long to wait, after the command ended, for processes it left behind.", 0.0
+    )
+    preimage_max_bytes: int = number_of_bytes(
+        "The largest file whose old content is copied before the run overwrites it; a larger one is a recorded gap.",
+        4 << 30,
+    )
+    stream_max_bytes: int = number_of_bytes(
+        "How much of standard output and of standard error is kept; the job's own output is never cut.", 64 << 20
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Declared:
+    """What a run reads and writes, for the rung `declared`, which observes nothing by itself."""
+
+    inputs: tuple[str, ...] = texts("Glob patterns of the files a run reads, relative to the job's root.")
+    outputs: tuple[str, ...] = texts("Glob patterns of the files a run writes, relative to the job's root.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Redact:
+    """What is kept out of every record."""
+
+    patterns: tuple[str, ...] = texts(
+        "Glob patterns of further variable, parameter and option names whose values are secrets, beside the built-in ones."
+    )
+    allow: tuple[str, ...] = texts("Names that are never taken for secrets, whatever they look like.")
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Replay:
+    """How runs are replayed."""
+
+    cache_max_bytes: int = number_of_bytes(
+        "How much disk the cached environments of replays may use; the least recently used go first.", 20 << 30
+    )
+    stat: Literal["auto", "always", "never"] = choice(
+        "Whether programs that compare inode numbers and change times are shown the recorded ones: `auto` where the record"
+        " holds them and the job ran a program known to compare them.",
+        "auto",
+        "always",
+        "never",
+    )
+    timeout_seconds: float = number_of_seconds(
+        "How long a replay may take before it is stopped; 0 means as long as it takes.", 0.0
+    )
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Settings:
+    """Everything that can be chosen, and where it was found."""
+
+    root: str
+    """The job's root folder, absolute: that of `reenact.toml`, else of the git repository, else the current folder."""
+    store: str
+    """An absolute path, or a URL."""
+    file: str | None = None
+    """The settings file that was read."""
+    job: str | None = text("The job's name; without it the name of the script, or of the program.")
+    capture: Capture = Capture()
+    declared: Declared = Declared()
+    redact: Redact = Redact()
+    replay: Replay = Replay()

@@ -1,0 +1,105 @@
+"""Reading one value: what a settings file or a variable may say for a kind of setting, and the error when it does not.
+
+Each kind reads both TOML values (typed) and text (variables and the command line).
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Callable
+from dataclasses import field
+from typing import Any, Final
+
+__all__ = [
+    "CHOICES",
+    "DOCUMENTATION",
+    "KIND",
+    "READ",
+    "choice",
+    "number_of_bytes",
+    "number_of_seconds",
+    "text",
+    "texts",
+]
+
+READ: Final = "read"
+"""Metadata of a setting's dataclass field: the function that reads its value; ValueError says what was expected."""
+DOCUMENTATION: Final = "documentation"
+KIND: Final = "kind"
+CHOICES: Final = "choices"
+
+_UNITS: Final = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+_LIST_SEPARATOR: Final = ":"
+"""Between the items of a list given as text, as in PATH."""
+
+
+def _setting(default: object, read: Callable[[object], object], kind: str, documentation: str, **more: object) -> Any:  # noqa: ANN401 - stands for a value of the field's type, as dataclasses.field does
+    return field(default=default, metadata={READ: read, KIND: kind, DOCUMENTATION: documentation, **more})
+
+
+def text(documentation: str, default: str | None = None) -> Any:  # noqa: ANN401 - see _setting
+    """Declare a setting that is a text, not empty."""
+    return _setting(default, _read_text, "text", documentation)
+
+
+def texts(documentation: str) -> Any:  # noqa: ANN401 - see _setting
+    """Declare a setting that is a list of texts, empty by default."""
+    return _setting((), _read_texts, "list of texts", documentation)
+
+
+def choice(documentation: str, *choices: str) -> Any:  # noqa: ANN401 - see _setting
+    """Declare a setting that is one of some words, the first by default."""
+
+    def read(value: object) -> str:
+        if isinstance(value, str) and value in choices:
+            return value
+        raise ValueError(f"one of {', '.join(choices)}")
+
+    return _setting(choices[0], read, "choice", documentation, **{CHOICES: choices})
+
+
+def number_of_bytes(documentation: str, default: int) -> Any:  # noqa: ANN401 - see _setting
+    """Declare a setting that is a size: an integer of bytes, or a text such as ``4 GiB``."""
+    return _setting(default, _read_bytes, "size", documentation)
+
+
+def number_of_seconds(documentation: str, default: float) -> Any:  # noqa: ANN401 - see _setting
+    """Declare a setting that is a duration in seconds, not negative."""
+    return _setting(default, _read_seconds, "seconds", documentation)
+
+
+def _read_text(value: object) -> str:
+    if isinstance(value, str) and value:
+        return value
+    raise ValueError("a text that is not empty")
+
+
+def _read_texts(value: object) -> tuple[str, ...]:
+    if isinstance(value, str):
+        return tuple(item for item in value.split(_LIST_SEPARATOR) if item)
+    if isinstance(value, list) and all(isinstance(item, str) and item for item in value):
+        return tuple(value)
+    raise ValueError("a list of texts that are not empty")
+
+
+def _read_bytes(value: object) -> int:
+    if isinstance(value, int) and not isinstance(value, bool) and value >= 0:
+        return value
+    if isinstance(value, str):
+        digits = value.rstrip("BiKMGT").rstrip()
+        unit = value[len(digits) :].strip() or "B"
+        # isdecimal alone would let other scripts' digits through, which int() reads too.
+        if digits.isascii() and digits.isdecimal() and unit in _UNITS:
+            return int(digits) * _UNITS[unit]
+    raise ValueError("a size: bytes as an integer, or a text such as '512 MiB' or '4 GiB'")
+
+
+def _read_seconds(value: object) -> float:
+    if isinstance(value, str):
+        try:
+            value = float(value)
+        except ValueError:
+            value = None
+    if isinstance(value, int | float) and not isinstance(value, bool) and math.isfinite(value) and value >= 0:
+        return float(value)
+    raise ValueError("a number of seconds, 0 or more")

@@ -1,0 +1,1 @@
+"""Run again from the record: plan, closed world, sandbox, judgement."""

@@ -1,0 +1,193 @@
+"""A process in a closed world: new namespaces, its own root, no network, the recorded user, limits and host name.
+
+As root in plain namespaces; as anyone else in a user namespace, where the recorded user id is mapped to one's own. What is
+laid out in the world is not decided here (see world.py), nor what is run in it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import resource
+import signal
+import socket
+from collections.abc import Mapping
+from dataclasses import dataclass
+from typing import Final, Literal
+
+from reenact.errors import SandboxError
+from reenact.replay import kernel, mounts
+from reenact.replay.attendants import LINGER_SECONDS, SETUP_FAILED, attend, reap
+
+__all__ = ["Conditions", "Mode", "Sandbox"]
+
+Mode = Literal["root", "user"]
+"""``root``: real root makes the namespaces. ``user``: an ordinary user does, in a user namespace of their own."""
+
+_NAMESPACES: Final = (
+    kernel.CLONE_NEWNS | kernel.CLONE_NEWNET | kernel.CLONE_NEWIPC | kernel.CLONE_NEWUTS | kernel.CLONE_NEWPID
+)
+_REACH_BEYOND: Final = (16, 17, 22, 25)
+"""CAP_SYS_MODULE, CAP_SYS_RAWIO, CAP_SYS_BOOT, CAP_SYS_TIME: no namespace keeps their effect inside the world."""
+
+_ENTERED: Final = b"\0"
+_MESSAGE_BYTES: Final = 4096
+_LONGEST_HOSTNAME: Final = 64
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Conditions:
+    """Under what a job is started, as the record has it."""
+
+    uid: int
+    gid: int
+    groups: tuple[int, ...]
+    cwd: str
+    """Inside the world, surrogate-escaped."""
+    umask: int
+    hostname: str
+    limits: Mapping[str, tuple[int, int]]
+    """Resource limits by name (``nofile`` or ``RLIMIT_NOFILE``), soft and hard; -1 is unlimited."""
+    affinity: tuple[int, ...]
+
+
+class Sandbox:
+    """One closed world that one process can be put into.
+
+    Prepared in the parent; :meth:`enter` is then called in a freshly forked, single-threaded child. The child the parent
+    waits for ends as the job ends. Every other process calls :meth:`close_child_side` or :meth:`close`.
+    """
+
+    def __init__(
+        self,
+        *,
+        view: mounts.View,
+        conditions: Conditions,
+        linger_seconds: float = LINGER_SECONDS,
+    ) -> None:
+        self._view = view
+        self._conditions = conditions
+        self._linger_seconds = linger_seconds
+        self._limits = _usable_limits(conditions.limits, privileged=not view.user_namespace)
+        self._read_end, self._write_end = os.pipe2(os.O_CLOEXEC)
+
+    def close_child_side(self) -> None:
+        """Close the end of the pipe only the job needs, so that :meth:`wait_entered` sees a child that died."""
+        if self._write_end >= 0:
+            os.close(self._write_end)
+            self._write_end = -1
+
+    def close(self) -> None:
+        """Release the pipe."""
+        self.close_child_side()
+        if self._read_end >= 0:
+            os.close(self._read_end)
+            self._read_end = -1
+
+    def wait_entered(self) -> None:
+        """Wait, in the parent, until the job is inside its world.
+
+        Raises:
+            SandboxError: a step failed; the message names it. The child has ended or is about to.
+        """
+        self.close_child_side()
+        answer = os.read(self._read_end, _MESSAGE_BYTES)
+        if answer != _ENTERED:
+            reason = answer.decode("utf-8", "replace") or "the process ended before it was inside"
+            raise SandboxError(f"cannot enter the closed world: {reason}", hint="try: reenact doctor")
+
+    def enter(self) -> None:
+        """Enter the world; RETURNS ONLY IN THE JOB, which is process 2 of a new PID namespace.
+
+        The calling process stays outside as the attendant and never returns: it ends as the job ends. On failure it ends
+        with status 125, and :meth:`wait_entered` tells the reason.
+        """
+        try:
+            inherited = signal.pthread_sigmask(signal.SIG_BLOCK, signal.valid_signals())
+            self._isolate()
+            status_read, status_write = os.pipe2(os.O_CLOEXEC)
+            if init := os.fork():
+                attend(init, status_read)
+            os.close(status_read)
+            kernel.die_with_parent()
+            mounts.build(self._view)
+            socket.sethostname(self._conditions.hostname[:_LONGEST_HOSTNAME])
+            kernel.loopback_up()
+            if job := os.fork():
+                reap(job, status_write, self._linger_seconds)
+            os.close(status_write)
+            self._take_conditions()
+            signal.pthread_sigmask(signal.SIG_SETMASK, inherited)
+            os.write(self._write_end, _ENTERED)
+            self.close()
+        except BaseException as error:  # noqa: BLE001 - must never run on into the caller's code
+            with contextlib.suppress(OSError):
+                os.write(self._write_end, str(error).encode("utf-8", "replace")[:_MESSAGE_BYTES])
+            os._exit(SETUP_FAILED)
+
+    def _isolate(self) -> None:
+        if not self._view.user_namespace:
+            kernel.unshare(_NAMESPACES)
+            return
+        own_uid, own_gid = os.geteuid(), os.getegid()
+        kernel.unshare(_NAMESPACES | kernel.CLONE_NEWUSER)
+        # Without this the kernel refuses a group map written without privilege. See: user_namespaces(7).
+        _write("/proc/self/setgroups", "deny")
+        _write("/proc/self/uid_map", f"{self._conditions.uid} {own_uid} 1")
+        _write("/proc/self/gid_map", f"{self._conditions.gid} {own_gid} 1")
+
+    def _take_conditions(self) -> None:
+        """Become what the record says, in the order in which each step is still allowed."""
+        conditions = self._conditions
+        _take_affinity(conditions.affinity)
+        os.chdir(conditions.cwd)
+        for number, pair in self._limits:
+            resource.setrlimit(number, pair)
+        if not self._view.user_namespace:
+            for capability in _REACH_BEYOND:
+                kernel.drop_from_bounding_set(capability)
+            os.setgroups(conditions.groups)
+            os.setresgid(conditions.gid, conditions.gid, conditions.gid)
+            os.setresuid(conditions.uid, conditions.uid, conditions.uid)
+        kernel.set_dumpable()
+        os.umask(conditions.umask)
+
+
+def _write(path: str, text: str) -> None:
+    descriptor = os.open(path, os.O_WRONLY | os.O_CLOEXEC)
+    try:
+        os.write(descriptor, text.encode())
+    except OSError as error:
+        raise OSError(error.errno, f"write {text!r} to {path}: {error.strerror}") from error
+    finally:
+        os.close(descriptor)
+
+
+def _usable_limits(limits: Mapping[str, tuple[int, int]], *, privileged: bool) -> list[tuple[int, tuple[int, int]]]:
+    """Translate limits, lowered to what this process may set; names this system does not know are left out."""
+    usable = []
+    for name, (soft, hard) in limits.items():
+        constant = name.upper() if name.upper().startswith("RLIMIT_") else f"RLIMIT_{name.upper()}"
+        number = getattr(resource, constant, None)
+        if not isinstance(number, int):
+            continue
+        ceiling = resource.RLIM_INFINITY if privileged else resource.getrlimit(number)[1]
+        highest = _lower(hard, ceiling)
+        usable.append((number, (_lower(soft, highest), highest)))
+    return usable
+
+
+def _lower(left: int, right: int) -> int:
+    finite = [value for value in (left, right) if value != resource.RLIM_INFINITY]
+    return min(finite) if finite else resource.RLIM_INFINITY
+
+
+def _take_affinity(recorded: tuple[int, ...]) -> None:
+    """Use the recorded processors, or as many others where those are not there."""
+    if not recorded:
+        return
+    available = os.sched_getaffinity(0)
+    chosen = available.intersection(recorded)
+    if len(chosen) < len(recorded):
+        chosen = set(sorted(available)[: len(recorded)])
+    os.sched_setaffinity(0, chosen)

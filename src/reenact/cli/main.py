@@ -1,0 +1,47 @@
+"""The entry point. `reenact run` takes a short way past click, whose import would cost more than the rest of the start."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+
+__all__ = ["main"]
+
+
+def main(words: Sequence[str] | None = None) -> int:
+    """Carry out a command line and give its exit status.
+
+    Args:
+        words: The words after the program's name; None means this process's.
+    """
+    given = sys.argv[1:] if words is None else list(words)
+    try:
+        return _dispatch(given)
+    except KeyboardInterrupt:
+        return 130
+    except BrokenPipeError:
+        # The reader went away (`reenact runs | head`). Python would complain again when it flushes at exit.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 141
+    except Exception as error:
+        if os.environ.get("REENACT_DEBUG"):
+            raise
+        from reenact.cli.errors import report  # noqa: PLC0415 - only when something went wrong
+
+        return report(error)
+
+
+def _dispatch(words: list[str]) -> int:
+    if words[:1] == ["run"]:
+        from reenact.cli import quick  # noqa: PLC0415 - the short way, see the module docstring
+
+        if (request := quick.parse_run(words[1:])) is not None:
+            return quick.start(request)
+    from reenact.cli.group import invoke  # noqa: PLC0415 - same
+
+    return invoke(words)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

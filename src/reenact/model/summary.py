@@ -1,0 +1,79 @@
+"""One line about a run, for the person who just made it: what was recorded and whether it can be replayed exactly."""
+
+from __future__ import annotations
+
+from reenact import clock
+from reenact.model.artifact import Artifact
+from reenact.model.bundle import Bundle
+from reenact.model.paths import to_text
+
+__all__ = ["code_name", "data_inputs", "data_outputs", "replayable", "seconds", "summary_line"]
+
+_COMMIT_DIGITS = 7
+"""As git abbreviates."""
+_NAMED_REASONS = 3
+_CONTENT = frozenset({"read", "updated", "appended", "deleted"})
+
+
+def data_inputs(bundle: Bundle) -> list[Artifact]:
+    """The inputs whose bytes mattered as data: not code, and not what was only listed or asked about."""
+    return [a for a in bundle.inputs if a.kind == "data" and _CONTENT.intersection(a.access)]
+
+
+def data_outputs(bundle: Bundle) -> list[Artifact]:
+    """The outputs that stay: not temporary."""
+    return [a for a in bundle.outputs if not a.temporary]
+
+
+def seconds(bundle: Bundle) -> float | None:
+    """How long the run took, by the wall clock; None where its end was not seen."""
+    if bundle.ended_at is None:
+        return None
+    # A clock set back during the run must not make a negative duration.
+    return max(0.0, (clock.parse(bundle.ended_at) - clock.parse(bundle.timestamp)).total_seconds())
+
+
+def code_name(bundle: Bundle) -> str | None:
+    """Name the code: ``a1b2c3d``, with ``+2`` for two files that are not as committed; None where no commit is known."""
+    code = bundle.code
+    if code.commit is None:
+        return None
+    changed = len(code.uncommitted) + len(code.untracked)
+    return code.commit[:_COMMIT_DIGITS] + (f"+{changed}" if changed else "")
+
+
+def replayable(bundle: Bundle) -> str:
+    """Say how well the run can be replayed as far as is known now: ``exact``, or what stands in the way."""
+    if bundle.status == "incomplete":
+        return "no (the recording was cut off)"
+    if bundle.environment.mode != "sealed":
+        return "no (the environment was only described)"
+    reasons = [h.code for h in bundle.determinism.hazards if not h.exact] + [gap.code for gap in bundle.capture.gaps]
+    distinct = [*dict.fromkeys(reasons)]
+    if not distinct:
+        return "exact"
+    more = len(distinct) - _NAMED_REASONS
+    return f"not certain ({', '.join(distinct[:_NAMED_REASONS])}{f', and {more} more' if more > 0 else ''})"
+
+
+def _counted(number: int, noun: str) -> str:
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
+
+
+def summary_line(bundle: Bundle) -> str:
+    """Write the line, in text form and without control characters.
+
+    For example ``● recorded 0199… etl · 2.4 s · 3 inputs, 2 outputs · code a1b2c3d+2 · replayable: exact``.
+    """
+    took = seconds(bundle)
+    name = code_name(bundle)
+    parts = [
+        f"● recorded {bundle.run_id} {to_text(bundle.job)}",
+        *([f"{took:.1f} s"] if took is not None else []),
+        *([f"exit {bundle.exit_code}"] if bundle.status in {"failed", "killed"} else []),
+        f"{_counted(len(data_inputs(bundle)), 'input')}, {_counted(len(data_outputs(bundle)), 'output')}",
+        *([f"code {name}"] if name else []),
+        f"replayable: {replayable(bundle)}",
+    ]
+    line = " · ".join(parts)
+    return line if line.isprintable() else "".join(c if c.isprintable() else f"\\x{ord(c):02x}" for c in line)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 from reenact.cli.progress import progress
 from reenact.cli.text import printable
-from reenact.cli.verb import json_option, print_json, run_argument, settings_for, store_option, verb
+from reenact.cli.verb import EXITS, json_option, print_json, run_argument, settings_for, store_option, verb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -16,7 +16,11 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 
-@verb("plan", examples=("reenact plan latest", "reenact plan etl --json"), exits=(0, 2, 3, 4))
+@verb(
+    "plan",
+    examples=("reenact plan latest", "reenact plan etl --json"),
+    exits={**EXITS, 0: "replayable", 3: "unreplayable: something is missing"},
+)
 @run_argument
 @json_option
 @store_option

@@ -9,7 +9,7 @@ import click
 
 from reenact.cli.progress import progress
 from reenact.cli.text import aligned, duration, printable, short_digest
-from reenact.cli.verb import json_option, print_json, run_argument, settings_for, store_option, verb
+from reenact.cli.verb import EXITS, json_option, print_json, run_argument, settings_for, store_option, verb
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -28,7 +28,12 @@ EXIT_OF = {"reproduced": 0, "equivalent": 0, "diverged": 1, "unreplayable": 3}
         "reenact replay etl --to /tmp/again",
         "reenact replay etl~3 --dry-run --json",
     ),
-    exits=(0, 1, 2, 3, 4, 5),
+    exits={
+        **EXITS,
+        0: "reproduced, or equivalent under the declared tolerance",
+        1: "diverged: something the run made, or needed, is not the same",
+        3: "unreplayable: something the replay needs is missing",
+    },
 )
 @run_argument
 @click.option("--dry-run", is_flag=True, help="Plan, run and judge, but keep neither the new run nor its verdict.")

@@ -27,14 +27,14 @@ __all__ = [
 ]
 
 EXITS: Final = {
-    0: "done; for a replay: reproduced, or equivalent under the declared policy",
-    1: "diverged, or something was found wrong",
+    0: "done",
+    1: "it failed, for the reason printed",
     2: "the command, a setting or a run's name cannot be used",
-    3: "unreplayable: something needed is missing",
+    3: "something needed is missing",
     4: "integrity: a signature or a digest is wrong",
     5: "denied by a policy or by access rights",
 }
-"""The meaning of the exit statuses of every verb but `run`."""
+"""What exit statuses mean where a verb does not say it more exactly."""
 
 
 class _Verb(click.Command):
@@ -60,11 +60,11 @@ def verb(
     name: str,
     *,
     examples: Sequence[str],
-    exits: Sequence[int] | str,
+    exits: Sequence[int] | Mapping[int, str] | str,
     **settings: Any,  # noqa: ANN401 - click's
 ) -> Callable[[Callable[..., int]], click.Command]:
     """Make a click command of a function that gives the exit status."""
-    meanings = exits if isinstance(exits, str) else {status: EXITS[status] for status in exits}
+    meanings = exits if isinstance(exits, str | Mapping) else {status: EXITS[status] for status in exits}
     return click.command(name, cls=_Verb, examples=examples, exits=meanings, **settings)
 
 

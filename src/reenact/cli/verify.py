@@ -6,7 +6,7 @@ import click
 
 from reenact.cli.progress import progress
 from reenact.cli.text import count, printable
-from reenact.cli.verb import json_option, print_json, settings_for, store_option, verb
+from reenact.cli.verb import EXITS, json_option, print_json, settings_for, store_option, verb
 
 __all__ = ["command"]
 
@@ -14,7 +14,7 @@ __all__ = ["command"]
 @verb(
     "verify",
     examples=("reenact verify latest", "reenact verify --all", "reenact verify --all --deep --json"),
-    exits=(0, 2, 3, 4),
+    exits={**EXITS, 0: "all is as it was signed", 3: "an object is missing"},
 )
 @click.argument("references", nargs=-1, metavar="[RUN]...")
 @click.option("--all", "everything", is_flag=True, help="Every run in the store.")

@@ -1,0 +1,252 @@
+"""From what was observed of paths to entries and artifacts: inputs, outputs, and the environment manifest. Pure but for `Intake`."""
+
+from __future__ import annotations
+
+import base64
+import contextlib
+import os
+import stat
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass, field
+from typing import Final
+
+from reenact.capture.classify import Classifier, is_by_product
+from reenact.capture.intake import Content, Intake
+from reenact.capture.media import is_code, media_type
+from reenact.capture.observation import Observation, PathRecord
+from reenact.digests import Digest
+from reenact.model.artifact import Access, Artifact, Entry, EntryType, Need, Origin, Pointer
+from reenact.model.paths import relative_name, to_text
+
+__all__ = ["Sorted", "checksums", "entry_type", "inputs", "output", "outputs"]
+
+_TYPES: Final[dict[int, EntryType]] = {
+    stat.S_IFREG: "file",
+    stat.S_IFDIR: "directory",
+    stat.S_IFLNK: "symlink",
+    stat.S_IFIFO: "fifo",
+    stat.S_IFSOCK: "socket",
+}
+_HOST_FILES: Final = "/sys"
+
+
+def entry_type(mode: int) -> EntryType:
+    """Name the type of a file mode."""
+    return _TYPES.get(stat.S_IFMT(mode), "device")
+
+
+@dataclass(slots=True)
+class Sorted:
+    """Every path a run touched that was there before, sorted by what it is."""
+
+    environment: list[Entry] = field(default_factory=list)
+    host: list[Entry] = field(default_factory=list)
+    """Files of /sys: they describe the machine."""
+    artifacts: list[Artifact] = field(default_factory=list)
+    unobserved: dict[str, str] = field(default_factory=dict)
+    lost: list[tuple[str, str]] = field(default_factory=list)
+    """Name and reason of every content a replay needs and that was not kept."""
+
+
+def _link_groups(records: Iterable[PathRecord]) -> dict[str, str]:
+    """Give each path that shares its inode with others the first of their paths."""
+    groups: dict[tuple[int, int], list[str]] = {}
+    for record in records:
+        if record.links > 1 and stat.S_ISREG(record.mode):
+            groups.setdefault((record.device, record.inode), []).append(record.path)
+    return {path: min(paths) for paths in groups.values() if len(paths) > 1 for path in paths}
+
+
+def _attributes(path: str) -> dict[str, str]:
+    """Read the ``user.`` extended attributes of what is at a path now."""
+    found: dict[str, str] = {}
+    with contextlib.suppress(OSError):
+        for name in os.listxattr(path, follow_symlinks=False):
+            if name.startswith("user.") and not name.startswith("user.overlay."):
+                value = os.getxattr(path, name, follow_symlinks=False)
+                found[to_text(name)] = base64.b64encode(value).decode("ascii")
+    return found
+
+
+def _entry(record: PathRecord, content: Content | None, link: str | None, attributes: dict[str, str]) -> Entry:
+    kind = entry_type(record.mode)
+    need: Need = "content" if record.needed else "list" if record.names is not None else "stat"
+    return Entry(
+        path=to_text(record.path),
+        type=kind,
+        mode=stat.S_IMODE(record.mode),
+        mtime_ns=str(record.mtime_ns),
+        need=need,
+        size_bytes=record.size if kind == "file" else 0,
+        uid=record.uid,
+        gid=record.gid,
+        digest=content.digest if content is not None else None,
+        target=to_text(record.target) if record.target is not None else None,
+        names=tuple(sorted(to_text(name) for name in record.names)) if record.names is not None else None,
+        xattrs=attributes,
+        link=to_text(link) if link is not None else None,
+        sparse=kind == "file" and record.blocks * 512 < record.size,
+        device=(os.major(record.rdev), os.minor(record.rdev)) if kind == "device" else None,
+    )
+
+
+def _access(record: PathRecord, observation: Observation, *, exists: bool) -> tuple[Access, ...]:
+    found: set[Access] = set()
+    users = observation.users.get(record.path, {})
+    if record.needed:
+        found.add("executed" if users.get("x") else "read")
+        if users.get("x") and users.get("r"):
+            found.add("read")
+    if record.names is not None:
+        found.add("listed")
+    for letter in record.changes:
+        if letter == "u":
+            found.add("updated" if exists else "deleted")
+        elif letter == "a":
+            found.add("appended")
+        else:
+            found.add("updated")
+    return tuple(sorted(found)) or ("probed",)
+
+
+def _pointer(path: str, content: Content | None) -> Pointer | None:
+    if content is None:
+        return None
+    return Pointer(
+        digest=content.digest,
+        size_bytes=content.size_bytes,
+        media_type=media_type(path, content.head),
+        origin=Origin(kind="path", location=to_text(path)),
+    )
+
+
+def inputs(
+    observation: Observation, intake: Intake, classifier: Classifier, root: str, exists: Callable[[str], bool], prefix: str = ""
+) -> Sorted:
+    """Sort what was there before the run and was touched by it.
+
+    Args:
+        observation: The folded journal.
+        intake: Where the contents went.
+        classifier: Tells environment from code and data.
+        root: The job's root; names are relative to it.
+        exists: Whether a path exists after the run.
+        prefix: Before paths, to read extended attributes.
+    """
+    found = Sorted()
+    links = _link_groups(observation.paths.values())
+    for path, record in observation.paths.items():
+        content = intake.contents.get(path)
+        plain = not record.changes
+        attributes = _attributes(prefix + path) if record.needed and plain and not path.startswith("/sys") else {}
+        entry = _entry(record, content, links.get(path), attributes)
+        if record.needed and content is None:
+            reason = intake.lost.get(path, "its bytes were not kept")
+            name = to_text(relative_name(path, root))
+            found.unobserved[f"inputs[{name}].pointer"] = reason
+            found.lost.append((name, reason))
+        if path == _HOST_FILES or path.startswith(_HOST_FILES + "/"):
+            found.host.append(entry)
+        elif plain and classifier.is_environment(path):
+            found.environment.append(entry)
+        else:
+            found.artifacts.append(
+                Artifact(
+                    name=to_text(relative_name(path, root)),
+                    access=_access(record, observation, exists=exists(path)),
+                    entry=entry,
+                    pointer=_pointer(path, content) if record.needed else None,
+                    kind="code" if _is_code(path, record, content, observation) else "data",
+                    temporary=is_by_product(path),
+                )
+            )
+    found.artifacts.sort(key=lambda artifact: artifact.name)
+    return found
+
+
+def _is_code(path: str, record: PathRecord, content: Content | None, observation: Observation) -> bool:
+    if not record.needed or record.changes.strip("x"):
+        return False
+    return bool(observation.users.get(path, {}).get("x")) or is_code(path, content.head if content is not None else b"")
+
+
+def output(path: str, root: str, found: os.stat_result, content: Content | None, access: Access, target: str | None) -> Artifact:
+    """Describe what a run left at a path."""
+    kind = entry_type(found.st_mode)
+    entry = Entry(
+        path=to_text(path),
+        type=kind,
+        mode=stat.S_IMODE(found.st_mode),
+        mtime_ns=str(found.st_mtime_ns),
+        need="content" if content is not None else "stat",
+        size_bytes=found.st_size if kind == "file" else 0,
+        uid=found.st_uid,
+        gid=found.st_gid,
+        digest=content.digest if content is not None else None,
+        target=to_text(target) if target is not None else None,
+        sparse=kind == "file" and found.st_blocks * 512 < found.st_size,
+    )
+    return Artifact(
+        name=to_text(relative_name(path, root)),
+        access=(access,),
+        entry=entry,
+        pointer=_pointer(path, content),
+        temporary=is_by_product(path),
+    )
+
+
+def _same(record: PathRecord, found: os.stat_result) -> bool:
+    """Tell whether a path is as it was before the run: what looked like a change was refused, or changed nothing.
+
+    Any write or chmod moves a file's ctime. A folder's times change with the names in it, which are outputs themselves.
+    """
+    if (record.mode, record.uid, record.gid) != (found.st_mode, found.st_uid, found.st_gid):
+        return False
+    if stat.S_ISDIR(record.mode):
+        return True
+    now = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
+    return now == (record.inode, record.size, record.mtime_ns, record.ctime_ns)
+
+
+def outputs(
+    observation: Observation, intake: Intake, root: str, lstat: Callable[[str], os.stat_result], prefix: str = ""
+) -> tuple[list[Artifact], dict[str, str], list[tuple[str, str]]]:
+    """Store and describe what the run left: files made or changed, folders, links; and what it deleted.
+
+    Returns:
+        The artifacts by name, causes of what is unobserved, and name and reason of outputs that could not be read.
+    """
+    artifacts: list[Artifact] = []
+    unobserved: dict[str, str] = {}
+    unread: list[tuple[str, str]] = []
+    changed = {path for path, record in observation.paths.items() if record.changes}
+    for path in sorted(observation.made | changed):
+        before = observation.paths.get(path)
+        name = to_text(relative_name(path, root))
+        try:
+            found = lstat(path)
+        except OSError:
+            if before is not None:
+                artifacts.append(Artifact(name=name, access=("deleted",), entry=_entry(before, None, None, {})))
+            continue
+        if before is not None and _same(before, found):
+            before.changes = ""
+            continue
+        content: Content | None = None
+        try:
+            found, content = intake.take_file(path)
+        except OSError as error:
+            unobserved[f"outputs[{name}].pointer"] = f"cannot be read: {error.strerror}"
+            unread.append((name, f"cannot be read: {error.strerror}"))
+        target = None
+        if stat.S_ISLNK(found.st_mode):
+            target = os.readlink(prefix + path)
+        access: Access = "created" if before is None else "appended" if before.changes.strip("x") == "a" else "updated"
+        artifacts.append(output(path, root, found, content, access, target))
+    artifacts.sort(key=lambda artifact: artifact.name)
+    return artifacts, unobserved, unread
+
+
+def checksums(artifacts: Iterable[Artifact]) -> dict[str, Digest]:
+    """Give name and digest of the data artifacts whose bytes are known."""
+    return {a.name: a.pointer.digest for a in artifacts if a.pointer is not None and a.kind == "data"}

@@ -1,0 +1,164 @@
+"""Taking content into the store while the job runs: what was asked for in the journal, read once, checked against its stat."""
+
+from __future__ import annotations
+
+import errno
+import os
+import stat
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Final, Protocol
+
+from reenact.capture.observation import PathRecord
+from reenact.digests import Digest
+
+__all__ = ["Content", "Intake", "StatCache", "Writer"]
+
+_HEAD_BYTES: Final = 512
+_VOLATILE: Final = ("/sys/",)
+"""Files the kernel writes as they are read: their times say nothing."""
+
+
+class _Added(Protocol):
+    @property
+    def digest(self) -> Digest: ...
+    @property
+    def size_bytes(self) -> int: ...
+
+
+class Writer(Protocol):
+    """The part of the store's object writer used here."""
+
+    def add_descriptor(self, descriptor: int, /) -> _Added:
+        """Store what can be read from an open file."""
+
+
+class StatCache(Protocol):
+    """Remembers the digest of a file that has not changed since."""
+
+    def lookup(self, found: os.stat_result, /) -> Digest | None:
+        """Give the digest of a file with exactly this stat, if its bytes are in the store."""
+
+
+@dataclass(frozen=True, slots=True)
+class Content:
+    """Bytes that are in the store."""
+
+    digest: Digest
+    size_bytes: int
+    head: bytes
+    """The first bytes, from which the media type is told."""
+
+
+class Intake:
+    """Stores contents and remembers what became of each path."""
+
+    def __init__(
+        self,
+        writer: Writer,
+        cache: StatCache,
+        *,
+        prefix: str = "",
+        known: Callable[[str], tuple[Digest, int] | None] = lambda _: None,
+    ) -> None:
+        """Set up.
+
+        Args:
+            writer: Where bytes go.
+            cache: Digests of unchanged files.
+            prefix: Put before every path of the job's (see LiveFileSystem).
+            known: Gives digest and size of a path whose bytes are known without reading (a replay's own layers).
+        """
+        self._writer, self._cache, self._prefix, self._known = writer, cache, prefix, known
+        self.contents: dict[str, Content] = {}
+        self.lost: dict[str, str] = {}
+        """Path to the reason why its bytes are not kept."""
+        self.changed: set[str] = set()
+        """Paths that somebody outside the run changed between its first touch and our reading."""
+        self.fresh: list[tuple[os.stat_result, Digest]] = []
+        """What the stat cache may learn."""
+
+    def take(self, record: PathRecord) -> None:
+        """Store the content a path had before the run; call again when its bytes were moved or kept meanwhile."""
+        path = record.path
+        if path in self.contents:
+            return
+        known = self._known(path)
+        if known is not None:
+            self.contents[path] = Content(known[0], known[1], b"")
+            return
+        where, reason, original = path, "", True
+        if record.kept is not None:
+            where, reason = record.kept
+            original = False
+        elif record.now_at is not None:
+            where, original = record.now_at, False
+        if not where:
+            if reason != "stored":
+                self.lost[path] = reason
+            return
+        outside = record.kept is None
+        self._read(record, self._prefix + where if outside else where, original)
+
+    def _read(self, record: PathRecord, where: str, original: bool) -> None:
+        try:
+            descriptor = os.open(where, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
+        except OSError as error:
+            self.lost[record.path] = f"cannot be read: {os.strerror(error.errno or 0)}"
+            return
+        try:
+            found = os.fstat(descriptor)
+            content = self._content(descriptor, found)
+            after = os.fstat(descriptor)
+        finally:
+            os.close(descriptor)
+        volatile = record.path.startswith(_VOLATILE)
+        if original and not volatile and not self._unchanged(record, found, after):
+            # Another look later: the journal may tell that its bytes were kept before the run itself changed them.
+            self.lost[record.path] = "changed before it could be read"
+            self.changed.add(record.path)
+            return
+        self.lost.pop(record.path, None)
+        self.changed.discard(record.path)
+        self.contents[record.path] = content
+
+    @staticmethod
+    def _unchanged(record: PathRecord, before: os.stat_result, after: os.stat_result) -> bool:
+        if (before.st_mtime_ns, before.st_size) != (after.st_mtime_ns, after.st_size):
+            return False
+        if before.st_size != record.size:
+            return False
+        # The run may set the times itself (metadata change); else they must be those of the first touch.
+        return before.st_mtime_ns == record.mtime_ns or "x" in record.changes
+
+    def _content(self, descriptor: int, found: os.stat_result) -> Content:
+        head = os.pread(descriptor, _HEAD_BYTES, 0)
+        digest = self._cache.lookup(found)
+        if digest is not None:
+            return Content(digest, found.st_size, head)
+        added = self._writer.add_descriptor(descriptor)
+        self.fresh.append((found, added.digest))
+        return Content(added.digest, added.size_bytes, head)
+
+    def take_file(self, path: str, *, inside: bool = True) -> tuple[os.stat_result, Content | None]:
+        """Store what is at a path now (an output); content only for regular files.
+
+        Raises:
+            OSError: nothing is there, or it cannot be read.
+        """
+        where = self._prefix + path if inside else path
+        found = os.lstat(where)
+        if not stat.S_ISREG(found.st_mode):
+            return found, None
+        descriptor = os.open(where, os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC)
+        try:
+            found = os.fstat(descriptor)
+            for _ in range(3):
+                content = self._content(descriptor, found)
+                after = os.fstat(descriptor)
+                if (after.st_mtime_ns, after.st_size) == (found.st_mtime_ns, found.st_size):
+                    return found, content
+                found = after
+        finally:
+            os.close(descriptor)
+        raise OSError(errno.EBUSY, "keeps changing", path)

@@ -1,0 +1,100 @@
+"""The journal of a live run: append-only lines, each with its checksum, from which a run cut off at any byte is recovered.
+
+A line is eight hex digits (CRC-32 of the rest), a space, a JSON array, a newline. The first item names the record:
+
+====  ===================================================================================================================
+run   ``header``: an object, see :class:`reenact.capture.session.Header`; always the first record
+e     a path before its first touch: path, mode, size, mtime_ns, uid, gid, dev, ino, nlink, ctime_ns, blocks, rdev, target
+n     its content is needed: path · ``l`` its names are needed: path, names · ``o`` it was opened and is absent: path
+m     it is changed: path, how (w written, t replaced, a appended, u removed, x metadata)
+p     its bytes before that: path, where they are kept, reason when nowhere
+v     its bytes are now at another path: path, present path
+c     a path exists now because of the run · ``g`` a path is gone
+r     a rename: old, new, actor, exchange
+a     who: actor, path, how (r read, w written, x executed, l listed, d deleted)
+f     a process: actor, parent actor, time_ns
+x     it executes: actor, time_ns, program path, argv, cwd
+q     it ends: actor, exit code, time_ns
+k     a contact: time_ns, kind, endpoint, actor
+h     a gap: code, message, subject
+end   the recording stops: time_ns, notifications answered
+====  ===================================================================================================================
+
+Paths are JSON strings with lone surrogates for undecodable bytes (``\\udcXX`` escapes), which Python's json reads back.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import zlib
+from collections.abc import Iterator
+from typing import Any, Final
+
+__all__ = ["JournalWriter", "decode", "read_records"]
+
+_FLUSH_BYTES: Final = 1 << 15
+_encode: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), check_circular=False).encode
+
+
+class JournalWriter:
+    """Appends records; buffered, so call :meth:`flush` when idle. One process writes a journal."""
+
+    def __init__(self, descriptor: int) -> None:
+        self._descriptor = descriptor
+        self._buffer: list[bytes] = []
+        self._buffered = 0
+        self._position = 0
+        self.broken = ""
+        """Why nothing more is written (the disk is full), else empty."""
+
+    def write(self, record: list[Any]) -> int:
+        """Append a record; give the journal's length after it, in bytes."""
+        body = _encode(record).encode("ascii")
+        line = b"%08x %b\n" % (zlib.crc32(body), body)
+        self._buffer.append(line)
+        self._buffered += len(line)
+        self._position += len(line)
+        if self._buffered >= _FLUSH_BYTES:
+            self.flush()
+        return self._position
+
+    @property
+    def pending(self) -> bool:
+        """Whether anything waits to be flushed."""
+        return bool(self._buffer)
+
+    def flush(self) -> None:
+        """Hand what is buffered to the kernel. A failure is remembered in `broken`, never raised: the job goes on."""
+        data = b"".join(self._buffer)
+        self._buffer.clear()
+        self._buffered = 0
+        if self.broken:
+            return
+        try:
+            while data:
+                data = data[os.write(self._descriptor, data) :]
+        except OSError as error:
+            self.broken = os.strerror(error.errno or 0)
+
+
+def decode(line: bytes) -> list[Any] | None:
+    """Read one line without its newline; None when it is damaged."""
+    try:
+        if line[8:9] != b" " or int(line[:8], 16) != zlib.crc32(line[9:]):
+            return None
+        record = json.loads(line[9:])
+    except ValueError:
+        return None
+    return record if isinstance(record, list) and record else None
+
+
+def read_records(data: bytes) -> Iterator[list[Any]]:
+    """Read the records of a journal up to the first line that is cut off or damaged."""
+    start = 0
+    while (end := data.find(b"\n", start)) >= 0:
+        record = decode(data[start:end])
+        if record is None:
+            return
+        yield record
+        start = end + 1

@@ -1,0 +1,134 @@
+"""Passing the job's output on while keeping a copy, so that no byte is lost even if this process is killed.
+
+The job writes into a pipe of ours. ``tee`` copies what waits there into a second pipe, ``splice`` then moves it to where the
+job's output was meant to go: the data itself never leaves the kernel on its way. See: man 2 tee, man 2 splice.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import os
+import select
+from collections.abc import Callable
+from typing import Final
+
+__all__ = ["Relay", "Spool"]
+
+_SPLICE_NONBLOCK: Final = 2
+_CHUNK_BYTES: Final = 1 << 16
+"""A pipe's default capacity: what one tee can copy."""
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.tee.restype = ctypes.c_ssize_t
+_libc.tee.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_size_t, ctypes.c_uint)
+
+
+class Spool:
+    """A growing file of what went through a stream: redacted before it is written, and capped.
+
+    A secret may lie across two chunks, so the last bytes that could begin one are held back until more follows.
+    """
+
+    def __init__(self, path: str, max_bytes: int, redact: Callable[[bytes], bytes], hold_bytes: int) -> None:
+        self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        self._left = max_bytes
+        self._redact = redact
+        self._hold = hold_bytes
+        self._held = b""
+        self._over = path + ".truncated"
+
+    def write(self, data: bytes) -> None:
+        """Take the next bytes of the stream."""
+        data = self._redact(self._held + data) if self._hold else data
+        cut = max(len(data) - self._hold, 0) if self._hold else len(data)
+        self._held = data[cut:]
+        self._put(data[:cut])
+
+    def close(self) -> None:
+        """Write what was held back."""
+        self._put(self._held)
+        self._held = b""
+        os.close(self._file)
+
+    def _put(self, data: bytes) -> None:
+        if len(data) > self._left:
+            os.close(os.open(self._over, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            data = data[: self._left]
+        self._left -= len(data)
+        try:
+            while data:
+                data = data[os.write(self._file, data) :]
+        except OSError:
+            # The disk is full: the job's output still goes on, the copy is marked as cut.
+            self._left = 0
+            os.close(os.open(self._over, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+
+
+class Relay:
+    """Moves one stream. `source` is the reading end of the job's pipe, `sink` the descriptor its output was meant for."""
+
+    def __init__(self, source: int, sink: int, spool: Spool) -> None:
+        self.source, self.sink, self._spool = source, sink, spool
+        self._copy_out, self._copy_in = os.pipe()
+        os.set_blocking(source, False)
+        self.open = True
+        self._waiting = select.poll()
+        self._waiting.register(sink, select.POLLOUT)
+
+    def move(self) -> bool:
+        """Move what waits now; False when there is nothing (or the end)."""
+        count = _libc.tee(self.source, self._copy_in, _CHUNK_BYTES, _SPLICE_NONBLOCK)
+        if count < 0 and ctypes.get_errno() == errno.EAGAIN:
+            return False
+        if count <= 0:
+            self.finish()
+            return False
+        self._spool.write(os.read(self._copy_out, count))
+        self._pass_on(count)
+        return True
+
+    def _pass_on(self, count: int) -> None:
+        while count > 0 and self.open:
+            self._waiting.poll()
+            try:
+                moved = os.splice(self.source, self.sink, count, flags=_SPLICE_NONBLOCK)
+            except BlockingIOError:
+                continue
+            except OSError as error:
+                if error.errno == errno.EINVAL:
+                    moved = self._pass_on_by_hand(count)
+                else:
+                    self.finish()  # nobody reads any more: the job meets SIGPIPE as it would without us
+                    return
+            if not moved:
+                return
+            count -= moved
+
+    def _pass_on_by_hand(self, count: int) -> int:
+        """Some descriptors (a terminal, a file opened for appending) take no splice."""
+        data = os.read(self.source, count)
+        rest = data
+        while rest:
+            try:
+                rest = rest[os.write(self.sink, rest) :]
+            except BlockingIOError:
+                self._waiting.poll()
+            except OSError:
+                self.finish()
+                break
+        return len(data)
+
+    def drain(self) -> None:
+        """Move everything that is there."""
+        while self.open and self.move():
+            pass
+
+    def finish(self) -> None:
+        """Stop: close our end, so that a job that still writes meets a broken pipe."""
+        if self.open:
+            self.open = False
+            os.close(self.source)
+            self._spool.close()
+            os.close(self._copy_in)
+            os.close(self._copy_out)

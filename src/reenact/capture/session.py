@@ -1,0 +1,492 @@
+"""The main process of a recording: starts the job and its observers, passes signals and output through, gives the status on.
+
+Three processes beside the job. This one waits, and is the lifeboat: should the supervisor die, it answers for it, so that no
+job ever hangs. The *supervisor* answers the kernel (:mod:`reenact.capture.trace.supervisor`). The *recorder* stores what was
+read while the job runs, and at the end freezes and seals the bundle. Each can be killed at any instant; what is missing is
+then recovered from the journal by the next command (:mod:`reenact.capture.recover`).
+"""
+
+from __future__ import annotations
+
+import contextlib
+import ctypes
+import json
+import os
+import select
+import signal
+import socket
+import struct
+import sys
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from typing import Any, Final, NoReturn
+
+from reenact.capture import streams
+from reenact.capture.relay import Relay, Spool
+from reenact.capture.trace import filter as filter_program
+from reenact.capture.trace import seccomp
+from reenact.errors import CaptureError
+
+__all__ = ["Command", "Ending", "Roles", "Session", "name_process"]
+
+_PR_SET_NAME: Final = 15
+_FORWARDED: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
+_KEYBOARD: Final = (signal.SIGINT, signal.SIGQUIT)
+_PYTHON_IGNORES: Final = (signal.SIGPIPE, signal.SIGXFSZ)
+"""Signals Python ignores from the start; the job must not inherit that."""
+_CREDENTIALS: Final = struct.Struct("3i")
+NOT_FOUND: Final = 127
+NOT_EXECUTABLE: Final = 126
+
+_libc = ctypes.CDLL(None, use_errno=True)
+
+
+def name_process(name: str) -> None:
+    """Give this process a name that ps and top show (15 bytes)."""
+    _libc.prctl(_PR_SET_NAME, name.encode(), 0, 0, 0)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Command:
+    """What to run, with nothing redacted: this never leaves memory."""
+
+    argv: tuple[str, ...]
+    environment: Mapping[str, str]
+    cwd: str | None = None
+    enter: Callable[[], None] | None = None
+    """Called in the new process first; it may return in a descendant (a closed world)."""
+    in_world: bool = False
+    """The job lives in a file tree of its own, seen from here under /proc/PID/root."""
+    stdin: int | None = None
+    stdout: int | None = None
+    stderr: int | None = None
+    """Descriptors to give it instead of ours."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Roles:
+    """What the two observers do; called in freshly forked processes, and must not return."""
+
+    recorder: Callable[[RecorderEnds], NoReturn]
+    supervisor: Callable[[SupervisorEnds], NoReturn]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RecorderEnds:
+    """The recorder's descriptors."""
+
+    wake: int
+    """Readable when the journal has grown; at its end when the supervisor is gone."""
+    control: int
+    """Readable when the job has ended; at its end when the main process is gone."""
+    result: int
+    """Where the result goes, as one JSON object."""
+    relays: list[Relay]
+    """To be taken over when the main process dies."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class SupervisorEnds:
+    """The supervisor's descriptors."""
+
+    listener: int
+    control: int
+    """Readable when the job's main process has ended."""
+    wake: int
+    root: int
+    """Process id of the job."""
+    restricted: bool
+    """no_new_privs had to be set."""
+
+
+@dataclass(slots=True)
+class Ending:
+    """How it went."""
+
+    status: int
+    """As waitpid gives it."""
+    result: dict[str, Any] | None
+    """What the recorder says, None when it could not finish."""
+    refused: str = ""
+    """Why the job could not be observed, when it was run without."""
+
+
+@dataclass(slots=True)
+class Session:
+    """One recording. Use :meth:`run` once."""
+
+    command: Command
+    folder: str
+    """The run's journal folder."""
+    stream_max_bytes: int
+    redact: Callable[[bytes], bytes]
+    hold_bytes: int
+    """How many bytes a secret can have, at most, less one; 0 when none is known."""
+    _job: int = 0
+    _listener: int = -1
+    _supervisor: int = 0
+    _recorder: int = 0
+    _status: int | None = None
+    _relays: list[Relay] = field(default_factory=list)
+    _job_ends: dict[int, int] = field(default_factory=dict)
+    _close_after_fork: list[int] = field(default_factory=list)
+
+    def prepare(self) -> dict[str, dict[str, Any]]:
+        """Look at the standard streams and stand between where a copy is wanted; describe them."""
+        given = {0: self.command.stdin, 1: self.command.stdout, 2: self.command.stderr}
+        described = {}
+        for number, name in enumerate(("stdin", "stdout", "stderr")):
+            descriptor = number if given[number] is None else given[number]
+            described[name] = streams.describe(descriptor)  # type: ignore[arg-type]
+            if given[number] is not None:
+                self._job_ends[number] = given[number]  # type: ignore[assignment]
+        shared = described["stdout"]["kind"] != "closed" and streams.same_file(self._end(1), self._end(2))
+        for number, name in ((1, "stdout"), (2, "stderr")):
+            if number == 2 and shared:
+                described[name]["same_as"] = "stdout"
+                if 1 in self._job_ends:
+                    self._job_ends[2] = self._job_ends[1]
+            elif streams.wants_relay(described[name]):
+                self._stand_between(number, name)
+        return described
+
+    def _end(self, number: int) -> int:
+        return self._job_ends.get(number, number)
+
+    def _stand_between(self, number: int, name: str) -> None:
+        sink = self._end(number)
+        source, job_end = os.pipe()
+        spool = Spool(f"{self.folder}/{name}", self.stream_max_bytes, self.redact, self.hold_bytes)
+        self._relays.append(Relay(source, sink, spool))
+        self._job_ends[number] = job_end
+        self._close_after_fork.append(job_end)
+
+    # --- starting
+
+    def run(self, roles: Roles, lock: int) -> Ending:
+        """Run the job to its end and the recording to its own.
+
+        Args:
+            roles: The observers.
+            lock: A descriptor whose file lock marks the journal as live; the observers inherit it.
+        """
+        del lock  # inherited over fork; named here so that callers keep it open
+        wake_read, wake_write = os.pipe()
+        os.set_blocking(wake_write, False)
+        control_recorder = socket.socketpair()
+        result_read, result_write = os.pipe()
+        self._recorder = self._fork_role(
+            "reenact-record",
+            [wake_write, control_recorder[0].fileno(), result_read],
+            lambda: roles.recorder(
+                RecorderEnds(wake=wake_read, control=control_recorder[1].fileno(), result=result_write, relays=self._relays)
+            ),
+        )
+        control_recorder[1].close()
+        os.close(wake_read)
+        os.close(result_write)
+        refused = ""
+        control_supervisor = socket.socketpair()
+        try:
+            refused = self._start_job(roles, control_supervisor, wake_write, [control_recorder[0].fileno(), result_read])
+        finally:
+            os.close(wake_write)
+        status = self._wait(control_supervisor[0], control_recorder[0], result_read)
+        result = self._finish(control_recorder[0], result_read)
+        return Ending(status, result, refused)
+
+    def _fork_role(self, name: str, close: list[int], role: Callable[[], NoReturn]) -> int:
+        sys.stdout.flush()
+        sys.stderr.flush()
+        process = os.fork()
+        if process:
+            return process
+        try:
+            os.setsid()  # out of reach of the terminal's signals and of kill on the job's group
+            for number in (*_FORWARDED, *_KEYBOARD):
+                signal.signal(number, signal.SIG_IGN)
+            name_process(name)
+            for descriptor in (*close, *self._close_after_fork):
+                os.close(descriptor)
+            role()
+        except BaseException as error:  # noqa: BLE001 - nothing may run on in a forked copy of the caller
+            if os.environ.get("REENACT_DEBUG"):
+                import traceback  # noqa: PLC0415
+
+                traceback.print_exc()
+            with contextlib.suppress(OSError):
+                descriptor = os.open(f"{self.folder}/{name}.error", os.O_WRONLY | os.O_CREAT | os.O_TRUNC, 0o600)
+                os.write(descriptor, f"{type(error).__name__}: {error}".encode(errors="replace"))
+        finally:
+            os._exit(1)
+
+    def _start_job(
+        self, roles: Roles, control: tuple[socket.socket, socket.socket], wake: int, others: list[int]
+    ) -> str:
+        ours, theirs = socket.socketpair()
+        ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
+        self._job = os.fork()
+        if not self._job:
+            ours.close()
+            self._become_job(theirs)
+        theirs.close()
+        for descriptor in self._close_after_fork:
+            os.close(descriptor)
+        message, ancillary, _, _ = ours.recvmsg(64, socket.CMSG_SPACE(4) + socket.CMSG_SPACE(_CREDENTIALS.size))
+        job, refused = self._job, ""
+        for _, kind, data in ancillary:
+            if kind == socket.SCM_RIGHTS:
+                self._listener = struct.unpack("i", data[:4])[0]
+                os.set_inheritable(self._listener, False)
+            elif kind == socket.SCM_CREDENTIALS:
+                job = _CREDENTIALS.unpack(data)[0]
+        self._close_after_fork.clear()
+        if self._listener >= 0:
+            seccomp.set_synchronous(self._listener)
+            ends = SupervisorEnds(
+                listener=self._listener, control=control[1].fileno(), wake=wake, root=job, restricted=message == b"restricted"
+            )
+            close = [*others, control[0].fileno(), ours.fileno(), *(relay.source for relay in self._relays)]
+            self._supervisor = self._fork_role("reenact-super", close, lambda: roles.supervisor(ends))
+        else:
+            refused = message.decode(errors="replace")
+        control[1].close()
+        with contextlib.suppress(OSError):
+            ours.send(b"go")
+        ours.close()
+        return refused
+
+    def _become_job(self, channel: socket.socket) -> NoReturn:
+        """In the new process: take the streams, enter the world, install the filter, become the command."""
+        command = self.command
+        status = NOT_EXECUTABLE
+        try:
+            for number, descriptor in self._job_ends.items():
+                os.dup2(descriptor, number)
+            if command.enter is not None:
+                command.enter()
+            elif command.cwd is not None:
+                os.chdir(command.cwd)
+            self._install(channel)
+            for number in _PYTHON_IGNORES:
+                signal.signal(number, signal.SIG_DFL)
+            os.execvpe(command.argv[0], command.argv, command.environment)
+        except (FileNotFoundError, NotADirectoryError):
+            status = NOT_FOUND
+            os.write(2, f"reenact: {command.argv[0]}: command not found\n".encode(errors="surrogateescape"))
+        except OSError as error:
+            os.write(2, f"reenact: {command.argv[0]}: {error.strerror}\n".encode(errors="surrogateescape"))
+        except BaseException as error:  # noqa: BLE001 - nothing may run on in a forked copy of the caller
+            os.write(2, f"reenact: cannot start {command.argv[0]}: {error}\n".encode(errors="surrogateescape"))
+        finally:
+            os._exit(status)
+
+    @staticmethod
+    def _install(channel: socket.socket) -> None:
+        rights: list[tuple[int, int, bytes]] = []
+        listener = -1
+        try:
+            listener, restricted = seccomp.install(filter_program.build())
+            message = b"restricted" if restricted else b"installed"
+            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", listener))]
+        except CaptureError as error:
+            message = str(error).encode()[:64]
+        rights.append((socket.SOL_SOCKET, socket.SCM_CREDENTIALS, _CREDENTIALS.pack(os.getpid(), os.getuid(), os.getgid())))
+        channel.sendmsg([message], rights, filter_program.PASSPORT_FLAGS)
+        if listener >= 0:
+            os.close(listener)
+        channel.recv(2)
+        channel.close()
+
+    # --- waiting
+
+    def _forward(self, number: int, _frame: object) -> None:
+        if self._status is None:
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(self._job, number)
+
+    def _keyboard(self, number: int, frame: object) -> None:
+        """The terminal sends Ctrl-C to the whole group; anybody else sends it to us alone, so it is passed on."""
+        try:
+            terminal = os.open("/dev/tty", os.O_RDONLY | os.O_NOCTTY | os.O_CLOEXEC)
+            foreground = os.tcgetpgrp(terminal)
+            os.close(terminal)
+        except OSError:
+            foreground = -1
+        if foreground != os.getpgrp():
+            self._forward(number, frame)
+
+    def _handle_signals(self) -> int:
+        """Route signals to the job; give a descriptor that becomes readable with each."""
+        readable, writable = os.pipe()
+        os.set_blocking(readable, False)
+        os.set_blocking(writable, False)
+        signal.set_wakeup_fd(writable, warn_on_full_buffer=False)
+        for number in _FORWARDED:
+            if signal.getsignal(number) is not signal.SIG_IGN:  # nohup stays nohup
+                signal.signal(number, self._forward)
+        for number in _KEYBOARD:
+            if signal.getsignal(number) is not signal.SIG_IGN:
+                signal.signal(number, self._keyboard)
+        signal.signal(signal.SIGTSTP, signal.SIG_IGN)
+        signal.signal(signal.SIGCHLD, lambda *_: None)
+        return readable
+
+    def _reap(self) -> None:
+        while self._status is None:
+            try:
+                process, status = os.waitpid(self._job, os.WNOHANG | os.WUNTRACED)
+            except ChildProcessError:
+                self._status = 0
+                return
+            if not process:
+                return
+            if os.WIFSTOPPED(status):
+                os.kill(os.getpid(), signal.SIGSTOP)  # stop as the job did, so that the shell sees it
+                with contextlib.suppress(ProcessLookupError):
+                    os.kill(self._job, signal.SIGCONT)
+            else:
+                self._status = status
+
+    def _wait(self, supervisor: socket.socket, recorder: socket.socket, result: int) -> int:
+        """Wait for the job, relaying and, if need be, answering; then tell both observers."""
+        signals = self._handle_signals()
+        poll = select.poll()
+        for descriptor in (signals, supervisor.fileno(), *(relay.source for relay in self._relays)):
+            poll.register(descriptor, select.POLLIN)
+        by_source = {relay.source: relay for relay in self._relays}
+        lifeboat = False
+        self._reap()
+        while self._status is None:
+            for descriptor, event in poll.poll(1000):
+                if descriptor == signals:
+                    with contextlib.suppress(BlockingIOError):
+                        os.read(signals, 512)
+                elif descriptor in by_source:
+                    relay = by_source[descriptor]
+                    relay.move()
+                    if not relay.open:
+                        poll.unregister(descriptor)
+                elif descriptor == supervisor.fileno():
+                    # The supervisor never writes: this is its end. Answer in its place.
+                    poll.unregister(descriptor)
+                    if self._listener >= 0:
+                        poll.register(self._listener, select.POLLIN)
+                        lifeboat = True
+                elif lifeboat and descriptor == self._listener:
+                    if not event & select.POLLIN:
+                        poll.unregister(descriptor)
+                    else:
+                        self._answer()
+            self._reap()
+        self._write_status()
+        for relay in self._relays:
+            relay.drain()
+        for control in (supervisor, recorder):
+            with contextlib.suppress(OSError):
+                control.send(b"X")
+        return self._status
+
+    def _answer(self) -> None:
+        buffer = bytearray(seccomp.NOTIFICATION_BYTES)
+        if seccomp.receive(self._listener, buffer):
+            seccomp.continue_call(self._listener, seccomp.unpack(buffer)[0])
+
+    def _write_status(self) -> None:
+        """Leave the job's status in the journal folder, for a recovery."""
+        with contextlib.suppress(OSError):
+            descriptor = os.open(f"{self.folder}/exit", os.O_WRONLY | os.O_CREAT | os.O_TRUNC | os.O_CLOEXEC, 0o600)
+            os.write(descriptor, str(self._status).encode())
+            os.close(descriptor)
+
+    def _finish(self, recorder: socket.socket, result: int) -> dict[str, Any] | None:
+        """Wait for the recorder's result; meanwhile what outlives the job is still served and relayed."""
+        poll = select.poll()
+        poll.register(result, select.POLLIN)
+        by_source = {relay.source: relay for relay in self._relays if relay.open}
+        for source in by_source:
+            poll.register(source, select.POLLIN)
+        data = b""
+        serving = self._supervisor and self._gone(self._supervisor)
+        if serving:
+            poll.register(self._listener, select.POLLIN)
+        while True:
+            for descriptor, event in poll.poll(200):
+                if descriptor == result:
+                    chunk = os.read(result, 1 << 16)
+                    data += chunk
+                    if not chunk:
+                        recorder.close()
+                        self._leave_behind(by_source)
+                        return self._decode(data)
+                elif descriptor == self._listener:
+                    if event & select.POLLIN:
+                        self._answer()
+                    else:
+                        poll.unregister(descriptor)
+                else:
+                    by_source[descriptor].move()
+                    if not by_source[descriptor].open:
+                        poll.unregister(descriptor)
+                        del by_source[descriptor]
+
+    @staticmethod
+    def _gone(process: int) -> bool:
+        try:
+            return os.waitpid(process, os.WNOHANG)[0] != 0
+        except ChildProcessError:
+            return True
+
+    @staticmethod
+    def _decode(data: bytes) -> dict[str, Any] | None:
+        try:
+            found = json.loads(data)
+        except ValueError:
+            return None
+        return found if isinstance(found, dict) else None
+
+    def _leave_behind(self, relays: dict[int, Relay]) -> None:
+        """Something that outlives the job still holds its output: leave a process that passes it on, and one that answers."""
+        supervisor_gone = bool(self._supervisor) and self._gone(self._supervisor)
+        listening = self._listener >= 0 and supervisor_gone and not self._hung_up()
+        for relay in relays.values():
+            relay.drain()
+        open_relays = [relay for relay in relays.values() if relay.open]
+        if not open_relays and not listening:
+            return
+        if os.fork():
+            return
+        try:
+            os.setsid()
+            name_process("reenact-drain")
+            serve_remains(open_relays, self._listener if listening else -1)
+        finally:
+            os._exit(0)
+
+    def _hung_up(self) -> bool:
+        poll = select.poll()
+        poll.register(self._listener, select.POLLIN)
+        return any(not event & select.POLLIN for _, event in poll.poll(0))
+
+
+def serve_remains(relays: list[Relay], listener: int) -> None:
+    """Relay and answer until everything that outlived the job has ended."""
+    poll = select.poll()
+    by_source = {relay.source: relay for relay in relays if relay.open}
+    for descriptor in (*by_source, *([listener] if listener >= 0 else [])):
+        poll.register(descriptor, select.POLLIN)
+    left = len(by_source) + (listener >= 0)
+    buffer = bytearray(seccomp.NOTIFICATION_BYTES)
+    while left:
+        for descriptor, event in poll.poll():
+            done = False
+            if descriptor == listener:
+                done = not event & select.POLLIN
+                if not done and seccomp.receive(listener, buffer):
+                    seccomp.continue_call(listener, seccomp.unpack(buffer)[0])
+            else:
+                by_source[descriptor].move()
+                done = not by_source[descriptor].open
+            if done:
+                poll.unregister(descriptor)
+                left -= 1

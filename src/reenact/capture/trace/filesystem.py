@@ -1,0 +1,48 @@
+"""The live file tree behind :class:`reenact.capture.files.FileSystem`: direct system calls below a prefix.
+
+The prefix is empty when recording, and ``/proc/PID/root`` when the observed processes live in a closed world of their own.
+"""
+
+from __future__ import annotations
+
+import os
+
+from reenact.capture.files import Stat
+
+__all__ = ["LiveFileSystem"]
+
+
+class LiveFileSystem:
+    """See the module."""
+
+    def __init__(self, prefix: str = "") -> None:
+        self.prefix = prefix
+        if not prefix:
+            self.lstat = os.lstat  # type: ignore[method-assign] # the hot path, without a Python frame
+            self.readlink = os.readlink  # type: ignore[method-assign]
+
+    def lstat(self, path: str) -> Stat:
+        """Stat without following a link."""
+        return os.lstat(self.prefix + path)
+
+    def readlink(self, path: str) -> str:
+        """Give a link's text."""
+        return os.readlink(self.prefix + path)
+
+    def scan(self, path: str) -> list[tuple[str, Stat]]:
+        """List a folder; a folder that cannot be read has no names."""
+        found = []
+        try:
+            with os.scandir(self.prefix + path) as entries:
+                for entry in entries:
+                    try:
+                        found.append((entry.name, entry.stat(follow_symlinks=False)))
+                    except OSError:
+                        continue
+        except OSError:
+            return []
+        return found
+
+    def writable(self, path: str) -> bool:
+        """Ask the kernel, with this process's effective identity, which is the job's unless it changed its own."""
+        return os.access(self.prefix + path, os.W_OK, effective_ids=True)

@@ -1,0 +1,71 @@
+"""Who is who in the observed process tree: threads to processes, processes to their place in the tree.
+
+A process is called by its path in the tree (``1``, ``1.1``, ``1.2`` ...: children numbered as they first appear), never by
+its pid: pids differ between two runs of the same job, places in the tree rarely do.
+"""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from typing import Any
+
+from reenact.capture.trace.tracee import identify
+
+__all__ = ["Processes", "ROOT"]
+
+ROOT = "1"
+
+
+class Processes:
+    """The process table; `emit` receives ``f`` and ``q`` records."""
+
+    def __init__(self, root: int, emit: Callable[[str, list[Any]], None]) -> None:
+        self._emit = emit
+        self._actors: dict[int, str] = {root: ROOT}
+        """By thread id."""
+        self._process_of: dict[int, int] = {root: root}
+        self._threads: dict[int, set[int]] = {root: {root}}
+        self._children: dict[str, int] = {}
+        self._actor_of: dict[int, str] = {root: ROOT}
+        """By process id."""
+
+    def actor(self, thread: int) -> str:
+        """Name the process a thread belongs to, entering it when it is new."""
+        known = self._actors.get(thread)
+        return known if known is not None else self._enter(thread)
+
+    def _enter(self, thread: int) -> str:
+        try:
+            process, parent = identify(thread)
+        except (OSError, ValueError):
+            return ROOT
+        actor = self._actor_of.get(process)
+        if actor is None:
+            above = self._actor_of.get(parent, ROOT)
+            number = self._children[above] = self._children.get(above, 0) + 1
+            actor = self._actor_of[process] = f"{above}.{number}"
+            self._threads[process] = set()
+            self._emit(actor, ["f", actor, above, time.time_ns()])
+        self._actors[thread] = actor
+        self._process_of[thread] = process
+        self._threads[process].add(thread)
+        return actor
+
+    def process(self, thread: int) -> int:
+        """Give the process id of a thread that :meth:`actor` has seen."""
+        return self._process_of.get(thread, thread)
+
+    def ended(self, thread: int, code: int) -> None:
+        """A process calls exit_group: its ids may be used again from now on."""
+        actor = self.actor(thread)
+        process = self.process(thread)
+        for member in self._threads.pop(process, ()):
+            self._actors.pop(member, None)
+            self._process_of.pop(member, None)
+        self._actor_of.pop(process, None)
+        self._emit(actor, ["q", actor, code, time.time_ns()])
+
+    def ids(self) -> list[int]:
+        """Give the process ids known to live."""
+        return [*self._actor_of]

@@ -1,0 +1,136 @@
+"""The kernel interface of user notification: installing a filter with a listener, receiving and answering.
+
+See: man 2 seccomp, man 2 seccomp_unotify; include/uapi/linux/seccomp.h. Everything by ctypes: no compiler, no root.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import errno
+import fcntl
+import os
+import platform
+import select
+import struct
+from typing import Final
+
+from reenact.errors import CaptureError
+
+__all__ = ["NOTIFICATION_BYTES", "answer_blindly", "continue_call", "install", "receive", "set_synchronous", "unpack"]
+
+_SYS_SECCOMP: Final = {"x86_64": 317, "aarch64": 277}.get(platform.machine(), -1)
+_SET_MODE_FILTER: Final = 1
+_NEW_LISTENER: Final = 1 << 3
+_WAIT_KILLABLE_RECV: Final = 1 << 5
+"""Linux 5.19: a signal does not interrupt a call that is being looked at (else Go's preemption signals restart it for ever)."""
+_PR_SET_NO_NEW_PRIVS: Final = 38
+
+_IOCTL_RECEIVE: Final = 0xC050_2100
+_IOCTL_SEND: Final = 0xC018_2101
+_IOCTL_SET_FLAGS: Final = 0x4008_2104
+_SYNC_WAKE_UP: Final = 1
+"""Linux 6.6: run the other side on this processor; halves the cost of a notification."""
+
+NOTIFICATION_BYTES: Final = 80
+"""struct seccomp_notif: id u64, pid u32, flags u32, seccomp_data {nr i32, arch u32, ip u64, args u64 * 6}."""
+unpack: Final = struct.Struct("=QIIiIQ6Q").unpack
+_RESPONSE: Final = struct.Struct("=QqiI")
+_FLAG_CONTINUE: Final = 1
+_ZEROS: Final = bytes(NOTIFICATION_BYTES)
+
+
+class _Program(ctypes.Structure):
+    _fields_ = (("length", ctypes.c_ushort), ("filter", ctypes.c_void_p))
+
+
+_libc = ctypes.CDLL(None, use_errno=True)
+_libc.syscall.restype = ctypes.c_long
+
+
+def _load(program: bytes, flags: int) -> int:
+    buffer = ctypes.create_string_buffer(program, len(program))
+    header = _Program(len(program) // 8, ctypes.addressof(buffer))
+    return int(_libc.syscall(_SYS_SECCOMP, _SET_MODE_FILTER, flags, ctypes.byref(header)))
+
+
+def install(program: bytes) -> tuple[int, bool]:
+    """Filter this process and all it will start; give the listener's descriptor.
+
+    Without CAP_SYS_ADMIN the kernel asks for no_new_privs, which switches set-user-id programs off; it is set only then.
+
+    Returns:
+        The listener and whether no_new_privs had to be set.
+
+    Raises:
+        CaptureError: the kernel or a container refuses. EBUSY: a filter above us already has a listener.
+    """
+    if _SYS_SECCOMP < 0:
+        raise CaptureError(f"the kernel rung does not know the {platform.machine()} processor")
+    restricted = False
+    for flags in (_NEW_LISTENER | _WAIT_KILLABLE_RECV, _NEW_LISTENER):
+        listener = _load(program, flags)
+        if listener < 0 and ctypes.get_errno() == errno.EACCES:
+            _libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0)
+            restricted = True
+            listener = _load(program, flags)
+        if listener >= 0:
+            return listener, restricted
+        if ctypes.get_errno() != errno.EINVAL:
+            break
+    number = ctypes.get_errno()
+    raise CaptureError(f"the kernel refuses a seccomp listener: {os.strerror(number)}", hint="see: reenact run --rung strace")
+
+
+def set_synchronous(listener: int) -> bool:
+    """Ask for synchronous wake-ups; tell whether the kernel has them (older ones are only slower)."""
+    try:
+        fcntl.ioctl(listener, _IOCTL_SET_FLAGS, _SYNC_WAKE_UP)
+    except OSError:
+        return False
+    return True
+
+
+def receive(listener: int, buffer: bytearray) -> bool:
+    """Receive one notification into `buffer`; False when the caller died meanwhile or a signal came."""
+    buffer[:] = _ZEROS  # the kernel demands it: EINVAL otherwise
+    try:
+        fcntl.ioctl(listener, _IOCTL_RECEIVE, buffer)
+    except OSError as error:
+        if error.errno in (errno.ENOENT, errno.EINTR, errno.EAGAIN):
+            return False
+        raise
+    return True
+
+
+def continue_call(listener: int, notification: int) -> bool:
+    """Let the kernel execute the call; False when the caller is gone."""
+    try:
+        fcntl.ioctl(listener, _IOCTL_SEND, _RESPONSE.pack(notification, 0, 0, _FLAG_CONTINUE))
+    except OSError:
+        return False
+    return True
+
+
+def answer_blindly(listener: int, stop: int = -1) -> bool:
+    """Let every call through without looking, until all filtered processes have ended.
+
+    Args:
+        listener: The listener; other processes may be answering on it too.
+        stop: A descriptor; when it becomes readable, return early.
+
+    Returns:
+        True when all filtered processes have ended.
+    """
+    poll = select.poll()
+    poll.register(listener, select.POLLIN)
+    if stop >= 0:
+        poll.register(stop, select.POLLIN)
+    buffer = bytearray(NOTIFICATION_BYTES)
+    while True:
+        for descriptor, event in poll.poll():
+            if descriptor == stop:
+                return False
+            if event & (select.POLLHUP | select.POLLERR | select.POLLNVAL):
+                return True
+            if receive(listener, buffer):
+                continue_call(listener, unpack(buffer)[0])

@@ -1,0 +1,119 @@
+"""Reading a traced process: its memory, its descriptors, who it is.
+
+The process is stopped in a system call while we read, but another of its threads may be changing the memory we look at
+(man 2 seccomp_unotify, "time of check"): what is read here is evidence, never the basis of a permission.
+"""
+
+from __future__ import annotations
+
+import os
+from collections import OrderedDict
+from typing import Final
+
+__all__ = ["Memory", "Unreadable", "absolute", "identify"]
+
+_MAX_OPEN: Final = 128
+"""Open /proc/PID/mem descriptors; keyed by process, so that thousands of threads share one."""
+_STRING_BYTES: Final = 256
+_PAGE: Final = 4096
+_PATH_MAX: Final = 4096
+
+
+class Unreadable(Exception):  # noqa: N818 - a state of the traced process, caught at once
+    """The process's memory cannot be read (another user's program, or it is gone)."""
+
+
+class Memory:
+    """The memory of traced processes, through a small cache of open /proc/PID/mem files."""
+
+    def __init__(self) -> None:
+        self._open: OrderedDict[int, int] = OrderedDict()
+
+    def _descriptor(self, process: int) -> int:
+        descriptor = self._open.get(process)
+        if descriptor is None:
+            if len(self._open) >= _MAX_OPEN:
+                os.close(self._open.popitem(last=False)[1])
+            try:
+                descriptor = os.open(f"/proc/{process}/mem", os.O_RDONLY | os.O_CLOEXEC)
+            except OSError as error:
+                raise Unreadable(str(error)) from error
+            self._open[process] = descriptor
+        return descriptor
+
+    def forget(self, process: int) -> None:
+        """Drop what is open for a process that executes another program or ends."""
+        descriptor = self._open.pop(process, None)
+        if descriptor is not None:
+            os.close(descriptor)
+
+    def read(self, process: int, address: int, length: int) -> bytes:
+        """Read up to `length` bytes; fewer at the end of a mapping."""
+        for _ in (0, 1):
+            try:
+                data = os.pread(self._descriptor(process), length, address)
+                if data:
+                    return data
+            except (OSError, OverflowError):
+                # The range may run into an unmapped page: read up to the page's end instead.
+                rest = _PAGE - address % _PAGE
+                if rest < length:
+                    length = rest
+                    continue
+            self.forget(process)  # the program was replaced: its old memory reads as empty
+        raise Unreadable(f"no memory at {address:#x} of process {process}")
+
+    def string(self, process: int, address: int) -> str:
+        """Read a NUL-terminated path, decoded like :func:`os.fsdecode`."""
+        data = self.read(process, address, _STRING_BYTES)
+        end = data.find(b"\0")
+        while end < 0:
+            if len(data) >= _PATH_MAX:
+                break
+            more = self.read(process, address + len(data), _STRING_BYTES * 4)
+            end = more.find(b"\0")
+            end = end + len(data) if end >= 0 else -1
+            data += more
+        return os.fsdecode(data[:end] if end >= 0 else data)
+
+    def pointers(self, process: int, address: int, pointer_bytes: int, limit: int) -> list[int]:
+        """Read a null-terminated array of pointers, at most `limit` of them."""
+        found: list[int] = []
+        while len(found) < limit:
+            data = self.read(process, address, 64 * pointer_bytes)
+            whole = len(data) - len(data) % pointer_bytes
+            for start in range(0, whole, pointer_bytes):
+                pointer = int.from_bytes(data[start : start + pointer_bytes], "little")
+                if not pointer:
+                    return found
+                found.append(pointer)
+            if not whole:
+                break
+            address += whole
+        return found[:limit]
+
+
+def absolute(thread: int, folder: int, path: str, at_cwd: bool) -> str:
+    """Make a path absolute as the thread would; `folder` is a descriptor of its, unless `at_cwd`.
+
+    An empty path names the descriptor's own file (AT_EMPTY_PATH).
+    """
+    if path[:1] == "/":
+        return path
+    base = os.readlink(f"/proc/{thread}/cwd" if at_cwd else f"/proc/{thread}/fd/{folder}")
+    if base.endswith(" (deleted)"):
+        base = base[: -len(" (deleted)")]
+    return f"{base}/{path}" if path else base
+
+
+def identify(thread: int) -> tuple[int, int]:
+    """Give a thread's process id and its parent's process id, as this process sees them.
+
+    Raises:
+        ProcessLookupError, FileNotFoundError: it is gone.
+    """
+    with open(f"/proc/{thread}/status", "rb") as status:  # noqa: PTH123 - hot path
+        data = status.read()
+    process = data.index(b"\nTgid:") + 6
+    parent = data.index(b"\nPPid:") + 6
+    return int(data[process : data.index(b"\n", process)]), int(data[parent : data.index(b"\n", parent)])

@@ -1,0 +1,83 @@
+"""A backend in memory: for trying out and for tests; gone with the process."""
+
+from __future__ import annotations
+
+import threading
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+
+from reenact.errors import KeyAbsent
+from reenact.store.failures import store_error
+from reenact.store.interface import Backend, check_key
+
+__all__ = ["MemoryBackend"]
+
+
+class MemoryBackend(Backend):
+    """Values in a dictionary."""
+
+    def __init__(self) -> None:
+        self._values: dict[str, bytes] = {}
+        self._lock = threading.Lock()
+
+    @property
+    def location(self) -> str:
+        """See :class:`Backend`."""
+        return "memory:"
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """See :class:`Backend`."""
+        check_key(key)
+        value = bytes(data)
+        with self._lock:
+            return self._values.setdefault(key, value) is value
+
+    def put_file_if_absent(self, key: str, path: Path) -> bool:
+        """See :class:`Backend`."""
+        check_key(key)
+        try:
+            data = path.read_bytes()
+            path.unlink()
+        except OSError as error:
+            raise store_error(error, f"take over {path}") from error
+        # A fresh object, so that identity tells in put_if_absent whether this call put it.
+        return self.put_if_absent(key, data)
+
+    def get(self, key: str) -> bytes:
+        """See :class:`Backend`."""
+        try:
+            return self._values[check_key(key)]
+        except KeyError:
+            raise KeyAbsent(key) from None
+
+    def get_range(self, key: str, offset: int, length: int) -> bytes:
+        """See :class:`Backend`."""
+        return self.get(key)[offset : offset + length]
+
+    def size(self, key: str) -> int:
+        """See :class:`Backend`."""
+        return len(self.get(key))
+
+    def exists(self, key: str) -> bool:
+        """See :class:`Backend`."""
+        return check_key(key) in self._values
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """See :class:`Backend`."""
+        with self._lock:
+            keys = [key for key in self._values if key.startswith(prefix)]
+        return iter(sorted(keys))
+
+    def names(self, folder: str) -> Sequence[str]:
+        """See :class:`Backend`."""
+        prefix = check_key(folder) + "/"
+        return sorted({key[len(prefix) :].partition("/")[0] for key in self.list(prefix)})
+
+    def delete(self, key: str) -> None:
+        """See :class:`Backend`."""
+        with self._lock:
+            self._values.pop(check_key(key), None)
+
+    def staging(self) -> Path | None:
+        """See :class:`Backend`."""
+        return None

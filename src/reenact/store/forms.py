@@ -1,0 +1,136 @@
+"""The stored form of an object: a header, then its content as it is or compressed.
+
+::
+
+    offset  bytes  what
+    0       4      "RNOB"
+    4       1      version of this header: 1
+    5       1      form (below)
+    6       2      length of the header in bytes: 24 and whatever a form adds (a base's digest, a key epoch)
+    8       8      length of the content
+    16      8      length of the payload, which follows the header
+
+Numbers are little-endian and unsigned. An object in a file of its own ends, except in the raw form, with the SHA-256 of
+payload and header, so that it can be checked without decompressing. The raw form needs none: its payload is the content,
+whose SHA-256 is the object's name. In a pack the index keeps that check instead (see :mod:`reenact.store.packs`).
+
+A flipped bit anywhere is found: in the payload by the digest of the content, in the header because every field of it is
+determined by the payload or by the length of the whole.
+"""
+
+from __future__ import annotations
+
+import struct
+from dataclasses import dataclass
+from typing import Final
+
+from reenact.store.compression import Compressor, Corrupt, decompress
+
+__all__ = [
+    "FOOTER_BYTES",
+    "FORM_NAMES",
+    "HEADER_BYTES",
+    "RAW",
+    "ZSTD",
+    "Header",
+    "Malformed",
+    "choose",
+    "content_of",
+    "decode_header",
+    "encode_header",
+    "footer_bytes",
+]
+
+RAW: Final = 0
+"""The payload is the content."""
+ZSTD: Final = 1
+"""The payload is one Zstandard frame."""
+FORM_NAMES: Final = {RAW: "raw", ZSTD: "zstd", 2: "zstd delta", 3: "segments", 4: "encrypted"}
+"""All numbers given out; this version reads and writes the first two."""
+
+_MAGIC: Final = b"RNOB"
+_VERSION: Final = 1
+_FIXED: Final = struct.Struct("<4sBBHQQ")
+HEADER_BYTES: Final = _FIXED.size
+"""Length of the header of the forms this version writes."""
+FOOTER_BYTES: Final = 32
+
+_PROBE_FROM_BYTES: Final = 16 << 10
+"""Below this, compressing all of an object costs no more than probing it."""
+
+
+class Malformed(ValueError):
+    """Bytes are not a stored object, or not one this version can read; the text says what they are."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Header:
+    """What a stored object says about itself."""
+
+    form: int
+    content_bytes: int
+    payload_bytes: int
+    header_bytes: int = HEADER_BYTES
+
+    @property
+    def stored_bytes(self) -> int:
+        """Length of the object in a pack: header and payload."""
+        return self.header_bytes + self.payload_bytes
+
+
+def encode_header(form: int, content_bytes: int, payload_bytes: int) -> bytes:
+    """Write the header of a raw or Zstandard object."""
+    return _FIXED.pack(_MAGIC, _VERSION, form, HEADER_BYTES, content_bytes, payload_bytes)
+
+
+def decode_header(data: bytes | memoryview) -> Header:
+    """Read the header some bytes begin with.
+
+    Raises:
+        Malformed: they do not begin with one that this version can read.
+    """
+    if len(data) < HEADER_BYTES:
+        raise Malformed(f"{len(data)} bytes, fewer than a header")
+    magic, version, form, header_bytes, content_bytes, payload_bytes = _FIXED.unpack_from(data)
+    if magic != _MAGIC:
+        raise Malformed("bytes that are no stored object")
+    if version != _VERSION or form not in {RAW, ZSTD}:
+        known = FORM_NAMES.get(form, f"number {form}")
+        raise Malformed(f"a stored object of version {version} and form {known}, which this program cannot read")
+    if header_bytes != HEADER_BYTES:
+        raise Malformed(f"a header of {header_bytes} bytes where this form has {HEADER_BYTES}")
+    if form == RAW and content_bytes != payload_bytes:
+        raise Malformed(f"a raw payload of {payload_bytes} bytes for a content of {content_bytes}")
+    return Header(form=form, content_bytes=content_bytes, payload_bytes=payload_bytes, header_bytes=header_bytes)
+
+
+def footer_bytes(form: int) -> int:
+    """Give the length of what follows the payload in a file of its own."""
+    return 0 if form == RAW else FOOTER_BYTES
+
+
+def choose(content: memoryview, compressor: Compressor) -> tuple[int, bytes | memoryview]:
+    """Choose the form of a small object: its number and its payload (the content itself when it stays raw)."""
+    if len(content) >= _PROBE_FROM_BYTES and not compressor.gains(compressor.samples(content)):
+        return RAW, content
+    packed = compressor.whole(content)
+    if len(packed) * 100 < len(content) * 95:
+        return ZSTD, packed
+    return RAW, content
+
+
+def content_of(header: Header, payload: bytes | memoryview) -> bytes:
+    """Give the content of a whole payload.
+
+    Raises:
+        Malformed: the payload does not give content of the length the header says.
+    """
+    if header.form == RAW:
+        return bytes(payload)
+    try:
+        content = decompress(payload, header.content_bytes)
+    except Corrupt as error:
+        raise Malformed(f"a payload that cannot be decompressed: {error}") from error
+    if len(content) != header.content_bytes:
+        raise Malformed(f"{len(content)} bytes of content where the header says {header.content_bytes}")
+    return content

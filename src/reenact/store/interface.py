@@ -1,0 +1,105 @@
+"""What a store needs of the place that keeps its bytes, and the values its parts exchange.
+
+A backend keeps immutable values under keys. It needs no locks and no overwriting: putting a value where there is none is
+the only way anything gets written, so any number of processes and hosts may share one.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final, Literal, Protocol
+
+from reenact.digests import Digest
+
+__all__ = ["Backend", "Finding", "Problem", "check_key"]
+
+# No leading dot: names of unfinished writes (atomic.TEMPORARY_PREFIX) can never be keys, nor can "." and "..".
+# ASCII only: such names mean the same on every file system and object store, and sort the same everywhere.
+_KEY: Final = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._-]*(?:/[A-Za-z0-9_][A-Za-z0-9._-]*)*")
+
+
+def check_key(key: str) -> str:
+    """Give the key back; ValueError when it is not one (a mistake of the program, not of its user)."""
+    if _KEY.fullmatch(key) is None:
+        raise ValueError(f"not a key: {key!r}")
+    return key
+
+
+class Backend(Protocol):
+    """A place for immutable values under '/'-separated keys.
+
+    Every method may be called from several threads, and raises :class:`~reenact.errors.StoreError`, with a hint, when the
+    place cannot be used (read-only, full, no permission), and ValueError for a malformed key.
+    """
+
+    @property
+    def location(self) -> str:
+        """What a person would write to name this place."""
+        ...
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """Put a value unless the key is taken; tell whether it was put.
+
+        Of several callers at once exactly one is told True. Readers see the whole value or none. Durable on return,
+        whichever the answer. Trying again after an error is safe; a value that was put before then gives False.
+        """
+        ...
+
+    def put_file_if_absent(self, key: str, path: Path) -> bool:
+        """Put a finished, fsynced file of :meth:`staging` as a value unless the key is taken; tell whether it was put.
+
+        The file is taken over: on return it is gone from `path`, also when the key was taken. After an error it is still
+        there. Otherwise as :meth:`put_if_absent`.
+        """
+        ...
+
+    def get(self, key: str) -> bytes:
+        """Read a whole value; KeyAbsent when there is none."""
+        ...
+
+    def get_range(self, key: str, offset: int, length: int) -> bytes:
+        """Read `length` bytes from `offset`, fewer only where the value ends; KeyAbsent when there is none."""
+        ...
+
+    def size(self, key: str) -> int:
+        """Give the length of a value in bytes; KeyAbsent when there is none."""
+        ...
+
+    def exists(self, key: str) -> bool:
+        """Tell whether there is a value. Cheap: a stat, or one request."""
+        ...
+
+    def list(self, prefix: str) -> Iterator[str]:
+        """Give the keys that start with a prefix (any text, also an empty one), sorted by their bytes.
+
+        Costs time in proportion to what lies under the prefix's folder. Values put meanwhile may or may not appear.
+        """
+        ...
+
+    def names(self, folder: str) -> Sequence[str]:
+        """Give the names directly in a folder (values and folders alike), sorted; empty when there is no such folder."""
+        ...
+
+    def delete(self, key: str) -> None:
+        """Delete a value; nothing happens when there is none. Only the sweep of unreferenced values may call this."""
+        ...
+
+    def staging(self) -> Path | None:
+        """Give the existing local folder where files for :meth:`put_file_if_absent` are made; None when any will do."""
+        ...
+
+
+Problem = Literal["missing", "damaged"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Finding:
+    """What is wrong with one object."""
+
+    digest: Digest
+    problem: Problem
+    detail: str
+    """In words: where it was looked for, or what was expected and what was there."""

@@ -1,0 +1,61 @@
+"""Where derived files live on this host."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import stat
+from collections.abc import Mapping
+from pathlib import Path
+
+from reenact.errors import StoreError
+
+__all__ = ["cache_folder", "stat_cache_name", "temporary_folder"]
+
+
+def cache_folder(root: Path, store_id: str, environment: Mapping[str, str]) -> Path:
+    """Choose the folder for derived files: in the store, or, when it cannot be written, in the user's cache.
+
+    Raises:
+        StoreError: only a shared temporary folder is left, and somebody else holds our name in it.
+    """
+    if os.access(root, os.W_OK | os.X_OK):
+        return root / "cache"
+    base = environment.get("XDG_CACHE_HOME", "")
+    home = environment.get("HOME", "")
+    if not os.path.isabs(base) and os.path.isabs(home):
+        base = os.path.join(home, ".cache")
+    if os.path.isabs(base):
+        return Path(base) / "reenact" / store_id
+    return temporary_folder() / store_id
+
+
+def temporary_folder() -> Path:
+    """Give a folder of ours among everybody's temporary files.
+
+    Raises:
+        StoreError: somebody else holds its name.
+    """
+    import tempfile  # noqa: PLC0415 - 8 ms, hardly ever needed
+
+    folder = Path(tempfile.gettempdir()) / f"reenact-{os.geteuid()}"
+    try:
+        folder.mkdir(mode=0o700, exist_ok=True)
+        found = folder.lstat()
+    except OSError as error:
+        raise StoreError(f"no folder for caches: {error}", hint="set HOME or XDG_CACHE_HOME") from error
+    # Whoever could write there could tell us false digests of files.
+    if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
+        raise StoreError(f"{folder} is not ours alone", hint="set HOME or XDG_CACHE_HOME")
+    return folder
+
+
+def stat_cache_name() -> str:
+    """Name this host's stat cache: device and inode numbers mean nothing on another host that shares the store."""
+    try:
+        with open("/etc/machine-id", "rb") as file:
+            host = file.read()
+    except OSError:
+        host = b""
+    host = host.strip() or os.fsencode(os.uname().nodename)
+    return f"stat-{hashlib.sha256(host).hexdigest()[:16]}.sqlite"

@@ -1,0 +1,194 @@
+"""Read objects; whatever is given out was checked against its digest, and nothing is repaired or deleted on the way."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from typing import Final, TypeVar
+
+from reenact import digests
+from reenact.digests import BLOCK_BYTES, Digest
+from reenact.errors import KeyAbsent, ObjectDamaged, ObjectMissing, StoreError
+from reenact.store.checking import Checker, Task
+from reenact.store.forms import HEADER_BYTES, Malformed
+from reenact.store.index import ObjectIndex
+from reenact.store.interface import Backend, Finding
+from reenact.store.large import object_key
+from reenact.store.output import Output
+from reenact.store.stored import (
+    Place,
+    content_blocks,
+    content_digest,
+    header_at,
+    in_file,
+    in_pack,
+    whole_content,
+)
+
+__all__ = ["ObjectReader"]
+
+_T = TypeVar("_T")
+
+_HINT_MISSING: Final = "it was deleted, or its pack was; look for it in a copy of the store"
+_HINT_DAMAGED: Final = "the disk or a hand changed what the store keeps; look for it in a copy of the store"
+
+
+class ObjectReader:
+    """Reads the objects of one store. Safe for threads."""
+
+    def __init__(self, backend: Backend, index: ObjectIndex) -> None:
+        self._backend = backend
+        self._index = index
+
+    def read(self, digest: Digest) -> bytes:
+        """Read a whole object into memory.
+
+        Raises:
+            ObjectMissing: the store does not have it.
+            ObjectDamaged: its stored bytes do not give it.
+        """
+        return self._first_good(digest, lambda place: self._read_at(place, digest))
+
+    def copy_to(self, digest: Digest, descriptor: int, *, sparse: bool = False) -> int:
+        """Write an object to an open file at its offset, and give its length in bytes; memory stays at a few MiB.
+
+        Args:
+            digest: Which object.
+            descriptor: Where to; a pipe will do, unless `sparse`.
+            sparse: Leave holes where 64 KiB are zero; for an empty regular file.
+
+        Raises:
+            ObjectMissing: the store does not have it.
+            ObjectDamaged: what was written is not the object. Only a normal return says that it is.
+            StoreError: it cannot be read.
+            OSError: it cannot be written.
+        """
+        output = Output(descriptor, sparse=sparse)
+        if self.size(digest) <= BLOCK_BYTES:
+            output.write(self.read(digest))
+        else:
+            self._stream(digest, output)
+        return output.finish()
+
+    def size(self, digest: Digest) -> int:
+        """Give the length of an object's content in bytes, from its header or its pack's index; nothing is verified.
+
+        Raises:
+            ObjectMissing: the store does not have it.
+            ObjectDamaged: its header cannot be read.
+        """
+        return self._first_good(digest, self._size_at)
+
+    def holds(self, digest: Digest) -> bool:
+        """Tell whether the store has an object, without reading it."""
+        if next(self._places(digest), None) is not None:
+            return True
+        return self._index.refresh() and next(self._places(digest), None) is not None
+
+    def verify(self, wanted: Iterable[Digest], *, content: bool) -> list[Finding]:
+        """Check objects, and report the missing and damaged ones, sorted by digest.
+
+        Two threads. What cannot be read counts as damaged; it is never an exception.
+
+        Args:
+            wanted: Which objects; each is checked once.
+            content: Check that the content has its digest. Else only that the stored bytes are those once written,
+                which spares decompression.
+        """
+        tasks, absent = self._tasks(sorted(set(wanted)))
+        if absent and self._index.refresh():
+            more, absent = self._tasks(absent)
+            tasks += more
+        findings = [Finding(digest=digest, problem="missing", detail=self._missing_detail()) for digest in absent]
+        findings += Checker(self._backend, self._second_look, content=content).run(tasks)
+        return sorted(findings, key=lambda finding: finding.digest)
+
+    def _tasks(self, wanted: list[Digest]) -> tuple[list[Task], list[Digest]]:
+        """Pair digests with their first places; give those without one apart."""
+        tasks: list[Task] = []
+        absent: list[Digest] = []
+        for digest in wanted:
+            place = next(self._places(digest), None)
+            if place is None:
+                absent.append(digest)
+            else:
+                tasks.append(Task(digest=digest, place=place))
+        return tasks, absent
+
+    def _second_look(self, digest: Digest, found: str) -> Finding | None:
+        """Judge an object whose first place is bad: it may be good in another."""
+        try:
+            self._first_good(digest, lambda place: self._check_at(place, digest))
+        except ObjectMissing:
+            return Finding(digest=digest, problem="missing", detail=found)
+        except (ObjectDamaged, StoreError):
+            return Finding(digest=digest, problem="damaged", detail=found)
+        return None
+
+    def _missing_detail(self) -> str:
+        damaged = self._index.damaged
+        if damaged:
+            return f"in no file of its own and no pack that can be searched; {next(iter(damaged.values()))}"
+        return "in no pack and no file of its own"
+
+    def _places(self, digest: Digest) -> Iterator[Place]:
+        """Give the places an object may be read from, as far as is known without listing anything."""
+        raw = digests.to_raw(digest)
+        for index, record in self._index.places(raw):
+            yield in_pack(index.name, record)
+        key = object_key(raw)
+        try:
+            yield in_file(key, self._backend.size(key))
+        except KeyAbsent:
+            return
+
+    def _first_good(self, digest: Digest, read: Callable[[Place], _T]) -> _T:
+        """Give what `read` gives for the first place it does not refuse; without any place, look for new packs once."""
+        problem: Exception | None = None
+        for _ in range(2):
+            for place in self._places(digest):
+                try:
+                    return read(place)
+                except Malformed as error:
+                    problem = ObjectDamaged(digest, str(error), hint=_HINT_DAMAGED)
+                except KeyAbsent:
+                    continue
+                except (ObjectDamaged, StoreError) as error:
+                    problem = error
+            if problem is not None:
+                raise problem
+            if not self._index.refresh():
+                break
+        raise ObjectMissing(digest, hint=_HINT_MISSING)
+
+    def _size_at(self, place: Place) -> int:
+        if place.record is not None:
+            return place.record.content_bytes
+        return header_at(place, self._backend.get_range(place.key, 0, HEADER_BYTES)).content_bytes
+
+    def _read_at(self, place: Place, digest: Digest) -> bytes:
+        content = whole_content(place, self._backend.get_range(place.key, place.offset, place.stored_bytes))
+        _compare(digest, digests.of_bytes(content))
+        return content
+
+    def _check_at(self, place: Place, digest: Digest) -> None:
+        _compare(digest, content_digest(content_blocks(self._backend, place)))
+
+    def _sound_place(self, place: Place, digest: Digest) -> Place:
+        self._check_at(place, digest)
+        return place
+
+    def _stream(self, digest: Digest, output: Output) -> None:
+        places = list(self._places(digest))
+        # What went out cannot be taken back, so with a choice of places the one to copy from is checked before.
+        place = places[0] if len(places) == 1 else self._first_good(digest, lambda at: self._sound_place(at, digest))
+        try:
+            _compare(digest, content_digest(content_blocks(self._backend, place), output.write))
+        except Malformed as error:
+            raise ObjectDamaged(digest, str(error), hint=_HINT_DAMAGED) from error
+        except KeyAbsent as error:
+            raise ObjectMissing(digest, hint=_HINT_MISSING) from error
+
+
+def _compare(digest: Digest, got: str) -> None:
+    if got != digest:
+        raise ObjectDamaged(digest, got, hint=_HINT_DAMAGED)

@@ -1,0 +1,39 @@
+"""The public keys of a store's signers, as bytes under their ids; what they mean is :mod:`reenact.seal`'s."""
+
+from __future__ import annotations
+
+from typing import Final
+
+from reenact.store.interface import Backend
+
+__all__ = ["PublicKeyFolder"]
+
+_FOLDER: Final = "keys"
+_SUFFIX: Final = ".json"
+
+
+class PublicKeyFolder:
+    """Records of public keys: ``keys/<key id>.json``."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def put(self, key_id: str, record: bytes) -> bool:
+        """Put a record unless there is one; tell whether it was put."""
+        return self._backend.put_if_absent(self._key(key_id), record)
+
+    def get(self, key_id: str) -> bytes:
+        """Give a record; KeyAbsent when there is none."""
+        return self._backend.get(self._key(key_id))
+
+    def exists(self, key_id: str) -> bool:
+        """Tell whether there is a record."""
+        return self._backend.exists(self._key(key_id))
+
+    def ids(self) -> list[str]:
+        """Give the ids of all keys, sorted."""
+        return [name.removesuffix(_SUFFIX) for name in self._backend.names(_FOLDER) if name.endswith(_SUFFIX)]
+
+    @staticmethod
+    def _key(key_id: str) -> str:
+        return f"{_FOLDER}/{key_id}{_SUFFIX}"

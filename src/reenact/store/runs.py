@@ -1,0 +1,152 @@
+"""The records of runs: the signed bundle, its three views for people and tools, and the verdicts of replays.
+
+A run exists from the moment its bundle is there; its views are put before. Signed bytes are given back as they came.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Final
+
+from reenact import canonical
+from reenact.errors import IntegrityError, KeyAbsent, RunNotFound, StoreError
+from reenact.ids import RunId, is_run_id
+from reenact.model.artifact import Artifact
+from reenact.model.bundle import Bundle
+from reenact.store.compression import Compressor, Corrupt, decompress
+from reenact.store.interface import Backend
+
+__all__ = ["Runs", "pointer_lines"]
+
+_FOLDER: Final = "runs"
+_VERDICT_SUFFIX: Final = ".dsse.json"
+_LARGEST_BUNDLE_BYTES: Final = 4 << 30
+"""What a damaged or hostile file may expand to at most."""
+
+
+def pointer_lines(artifacts: tuple[Artifact, ...]) -> bytes:
+    """Write artifacts as pointers.jsonl: one canonical JSON object a line, in the order given."""
+    return b"".join(canonical.dumps_plain(_pointer(artifact)) + b"\n" for artifact in artifacts)
+
+
+def _pointer(artifact: Artifact) -> dict[str, Any]:
+    pointer = artifact.pointer
+    return {
+        "name": artifact.name,
+        "path": artifact.entry.path,
+        "access": artifact.access,
+        "digest": pointer.digest if pointer is not None else None,
+        "size_bytes": pointer.size_bytes if pointer is not None else None,
+        "media_type": pointer.media_type if pointer is not None else None,
+        "origin": pointer.origin if pointer is not None else None,
+    }
+
+
+class Runs:
+    """The runs of one store."""
+
+    def __init__(self, backend: Backend) -> None:
+        self._backend = backend
+
+    def put_run(self, run_id: RunId, envelope: bytes, bundle: Bundle) -> bool:
+        """Put a run: its views, then its bundle; tell whether it was not there before. Durable on return.
+
+        Trying again after an error or a crash is safe; views that an earlier attempt left are replaced.
+
+        Args:
+            run_id: Its id.
+            envelope: The sealed bundle, kept as it is.
+            bundle: What is in it.
+
+        Raises:
+            StoreError: it cannot be written, or the run is there with other bytes.
+        """
+        key = self._bundle_key(run_id)
+        if not self._backend.exists(key):
+            self._put_view(run_id, "inputs/pointers.jsonl", pointer_lines(bundle.inputs))
+            self._put_view(run_id, "transformations/map.json", canonical.dumps_plain(bundle.transformation_map))
+            self._put_view(run_id, "outputs/pointers.jsonl", pointer_lines(bundle.outputs))
+            if self._backend.put_if_absent(key, Compressor().whole(envelope)):
+                return True
+        if self.envelope(run_id) != envelope:
+            raise StoreError(
+                f"run {run_id} is already recorded, with another bundle", hint="a record is never replaced"
+            )
+        return False
+
+    def envelope(self, run_id: RunId) -> bytes:
+        """Give the sealed bundle of a run, byte for byte.
+
+        Raises:
+            RunNotFound: no such run.
+            IntegrityError: its file is damaged.
+        """
+        try:
+            data = self._backend.get(self._bundle_key(run_id))
+        except KeyAbsent:
+            raise RunNotFound(run_id) from None
+        try:
+            return decompress(data, _LARGEST_BUNDLE_BYTES)
+        except Corrupt as error:
+            raise IntegrityError(f"the bundle of run {run_id} is damaged: {error}") from error
+
+    def exists(self, run_id: RunId) -> bool:
+        """Tell whether a run is there, complete."""
+        return self._backend.exists(self._bundle_key(run_id))
+
+    def ids(self) -> list[RunId]:
+        """Give the ids of all complete runs, oldest first. Costs a look at each."""
+        return [RunId(name) for name in self._backend.names(_FOLDER) if is_run_id(name) and self.exists(RunId(name))]
+
+    def view(self, run_id: RunId, name: str) -> bytes:
+        """Give one of the views: ``inputs/pointers.jsonl``, ``transformations/map.json``, ``outputs/pointers.jsonl``.
+
+        Raises:
+            KeyAbsent: it is not there.
+        """
+        return self._backend.get(self._key(run_id, name))
+
+    def put_verdict(self, run_id: RunId, replay_run_id: RunId, envelope: bytes) -> bool:
+        """Put the sealed verdict of a replay beside the run; tell whether it was not there before. Durable on return.
+
+        Raises:
+            RunNotFound: no such run.
+            StoreError: it cannot be written, or the replay has another verdict.
+        """
+        if not self.exists(run_id):
+            raise RunNotFound(run_id)
+        key = self._key(run_id, f"verdicts/{_checked(replay_run_id)}{_VERDICT_SUFFIX}")
+        if self._backend.put_if_absent(key, envelope):
+            return True
+        if self._backend.get(key) != envelope:
+            raise StoreError(f"replay {replay_run_id} already has another verdict", hint="a verdict is never replaced")
+        return False
+
+    def verdicts(self, run_id: RunId) -> list[tuple[RunId, bytes]]:
+        """Give the replays of a run that were judged, oldest first, each with its sealed verdict."""
+        names = self._backend.names(self._key(run_id, "verdicts"))
+        replays = [name.removesuffix(_VERDICT_SUFFIX) for name in names if name.endswith(_VERDICT_SUFFIX)]
+        return [
+            (RunId(replay), self._backend.get(self._key(run_id, f"verdicts/{replay}{_VERDICT_SUFFIX}")))
+            for replay in replays
+            if is_run_id(replay)
+        ]
+
+    def _put_view(self, run_id: RunId, name: str, data: bytes) -> None:
+        key = self._key(run_id, name)
+        if not self._backend.put_if_absent(key, data) and self._backend.get(key) != data:
+            # Left by an attempt that never came to its bundle; until then there is no run, and nothing refers to it.
+            self._backend.delete(key)
+            self._backend.put_if_absent(key, data)
+
+    def _bundle_key(self, run_id: RunId) -> str:
+        return self._key(run_id, "bundle.dsse.json.zst")
+
+    @staticmethod
+    def _key(run_id: RunId, name: str) -> str:
+        return f"{_FOLDER}/{_checked(run_id)}/{name}"
+
+
+def _checked(run_id: RunId) -> RunId:
+    if not is_run_id(run_id):
+        raise RunNotFound(run_id)
+    return run_id

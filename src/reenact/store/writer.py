@@ -1,0 +1,204 @@
+"""Put objects into a store while a run goes on; nothing counts before the commit.
+
+Content is read once: what is hashed is what is stored, whoever changes the file meanwhile. A commit leaves everything
+durable, in this order: large objects, the pack, its index. A writer killed before leaves temporary files that nothing sees
+and that :meth:`reenact.store.opening.Store.discard_unfinished` deletes.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import secrets
+from dataclasses import dataclass
+from typing import Final
+
+from reenact import digests
+from reenact.atomic import TEMPORARY_PREFIX
+from reenact.digests import Digest
+from reenact.ids import RunId
+from reenact.store.compression import Compressor
+from reenact.store.index import ObjectIndex
+from reenact.store.interface import Backend
+from reenact.store.large import LargeObject, choose_form, object_key, sample_bytes, sample_descriptor
+from reenact.store.pack_writer import SMALL_BYTES, PackWriter
+from reenact.store.packs import index_key, pack_key
+from reenact.store.worker import BLOCK_BYTES, Buffers, Worker
+
+__all__ = ["Added", "ObjectWriter", "temporary_prefix"]
+
+_BLOCKS: Final = 8
+"""Blocks between reader and helper: enough that neither waits for the other's hiccups; 8 MiB."""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Added:
+    """What was put."""
+
+    digest: Digest
+    size_bytes: int
+    new: bool
+    """False when the store, or this writer, had it before."""
+
+
+def temporary_prefix(run_id: RunId) -> str:
+    """Give what the names of all temporary files of a run's writers begin with."""
+    return f"{TEMPORARY_PREFIX}{run_id}-"
+
+
+class ObjectWriter:
+    """Puts the objects of one run. For one thread; make it in the process that uses it, it does not survive a fork.
+
+    After a store error from an `add` of a large object the writer goes on with the others. After one that concerns the pack
+    (the message names it), only :meth:`abandon` is left. Memory: about 20 MiB, whatever the objects' sizes.
+    """
+
+    def __init__(self, backend: Backend, index: ObjectIndex, run_id: RunId, folder: str) -> None:
+        """Prepare; nothing is written before the first object.
+
+        Args:
+            backend: Where objects go.
+            index: What it has.
+            run_id: Names the temporary files.
+            folder: Where temporary files go: the backend's staging folder.
+        """
+        self._backend = backend
+        self._index = index
+        self._prefix = os.path.join(folder, f"{temporary_prefix(run_id)}{os.getpid()}-{secrets.token_hex(4)}-")
+        self._files = 0
+        self._worker = Worker()
+        self._buffers = Buffers(_BLOCKS)
+        self._block: bytearray | None = None
+        self._compressor = Compressor()
+        self._pack: PackWriter | None = None
+        self._large: dict[bytes, LargeObject] = {}
+
+    def holds(self, digest: Digest) -> bool:
+        """Tell whether the store, or this writer, has an object; it need not be added then."""
+        raw = digests.to_raw(digest)
+        return self._has(raw) or self._backend.exists(object_key(raw))
+
+    def add_bytes(self, data: bytes) -> Digest:
+        """Put bytes.
+
+        Raises:
+            StoreError: they cannot be written.
+        """
+        raw = hashlib.sha256(data).digest()
+        if not self._has(raw):
+            content = memoryview(data)
+            if len(content) < SMALL_BYTES:
+                self._add_small(raw, content)
+            elif not self._backend.exists(object_key(raw)):
+                large = self._begin_large(sample_bytes(content))
+                large.append_bytes(content)
+                large.finish(len(content))
+                self._large[raw] = large
+        return digests.from_raw(raw)
+
+    def add_descriptor(self, descriptor: int) -> Added:
+        """Put what can be read from an open file, from its start to its end, without moving its offset.
+
+        Raises:
+            StoreError: it cannot be written.
+            OSError: the file cannot be read.
+        """
+        if self._block is None:
+            self._block = self._buffers.take()
+        got = _fill(descriptor, self._block, 0)
+        if got >= SMALL_BYTES:
+            return self._stream(descriptor, got)
+        content = memoryview(self._block)[:got]
+        raw = hashlib.sha256(content).digest()
+        new = not self._has(raw)
+        if new:
+            self._add_small(raw, content)
+        return Added(digest=digests.from_raw(raw), size_bytes=got, new=new)
+
+    def commit(self) -> None:
+        """Make everything added durable and visible; the writer is empty then and may be used again.
+
+        Raises:
+            StoreError: some of it cannot be written; call :meth:`abandon`.
+        """
+        self._worker.drain()
+        for raw, large in list(self._large.items()):
+            large.spool.check()
+            self._backend.put_file_if_absent(object_key(raw), large.spool.path)
+            del self._large[raw]
+        if self._pack is not None:
+            pack = self._pack.finish()
+            # The index last: a pack counts from then on.
+            self._backend.put_file_if_absent(pack_key(pack.name), pack.spool.path)
+            self._backend.put_if_absent(index_key(pack.name), pack.index)
+            self._index.add_pack(pack.name, pack.digests)
+            self._pack = None
+        self._worker.close()
+
+    def abandon(self) -> None:
+        """Delete what was added since the last commit. Never fails; may follow a failure of anything else."""
+        if self._pack is not None:
+            self._pack.discard()
+            self._pack = None
+        for large in self._large.values():
+            large.discard()
+        self._large.clear()
+        self._worker.close()
+
+    def _has(self, raw: bytes) -> bool:
+        return (self._pack is not None and raw in self._pack) or raw in self._large or self._index.holds(raw)
+
+    def _temporary(self, suffix: str) -> str:
+        self._files += 1
+        return f"{self._prefix}{self._files}{suffix}"
+
+    def _add_small(self, raw: bytes, content: memoryview) -> None:
+        if self._pack is None:
+            self._pack = PackWriter(self._temporary(".pack"), self._worker, self._compressor)
+        self._pack.add(raw, content)
+
+    def _begin_large(self, samples: list[bytes | memoryview]) -> LargeObject:
+        return LargeObject(self._temporary(".object"), choose_form(samples, self._compressor), self._worker)
+
+    def _stream(self, descriptor: int, got: int) -> Added:
+        """Put a large file whose first `got` bytes are in the current block."""
+        large = self._begin_large(sample_descriptor(descriptor, os.fstat(descriptor).st_size))
+        try:
+            raw, size_bytes = self._pump(descriptor, got, large)
+        except BaseException:
+            large.discard()
+            raise
+        new = not self._has(raw) and not self._backend.exists(object_key(raw))
+        if new:
+            large.finish(size_bytes)
+            self._large[raw] = large
+        else:
+            large.discard()
+        return Added(digest=digests.from_raw(raw), size_bytes=size_bytes, new=new)
+
+    def _pump(self, descriptor: int, got: int, large: LargeObject) -> tuple[bytes, int]:
+        """Hash blocks here while the helper writes them; give the raw digest and the length."""
+        state = hashlib.sha256()
+        offset = 0
+        while got:
+            block = self._block
+            assert block is not None  # noqa: S101 - add_descriptor filled it
+            self._block = None
+            large.append_block(block, got, self._buffers)
+            # Handed over, but nobody else takes it before this thread takes the next.
+            state.update(memoryview(block)[:got])
+            offset += got
+            self._block = self._buffers.take()
+            got = _fill(descriptor, self._block, offset) if got == BLOCK_BYTES else 0
+        return state.digest(), offset
+
+
+def _fill(descriptor: int, block: bytearray, offset: int) -> int:
+    """Read from an offset until the block is full or the file ends; give the number of bytes."""
+    got = os.preadv(descriptor, [block], offset)
+    while 0 < got < len(block):
+        more = os.preadv(descriptor, [memoryview(block)[got:]], offset + got)
+        if not more:
+            break
+        got += more
+    return got

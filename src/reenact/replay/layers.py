@@ -1,0 +1,215 @@
+"""Cached layers: read-only trees laid out once, used by any number of replays, verified at each use, bounded in size.
+
+    <folder>/<key>-<ownership>/tree      the layer
+                              /census    what it was when it was laid out
+                              /lock      shared while in use, exclusive to delete; its mtime is the last use
+            /pool-<ownership>/           files layers share
+            /.tmp-*                      unfinished or retired; deleted when nobody holds their lock
+
+A layer appears by a rename, whole or not at all; of two processes that build the same one, the second throws its own away.
+A layer that is not what it was (someone changed it, a disk lost it) is retired and laid out again.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import errno
+import fcntl
+import os
+from collections.abc import Iterator, Sequence
+from pathlib import Path
+from typing import Final
+
+import msgspec
+
+from reenact import atomic, clock
+from reenact.digests import PREFIX, Digest
+from reenact.errors import SandboxError
+from reenact.model.artifact import Entry
+from reenact.replay import census
+from reenact.replay.interface import ObjectSource
+from reenact.replay.layout import lay_out
+from reenact.replay.ownership import Ownership
+from reenact.replay.pool import Pool
+from reenact.replay.trees import remove_tree
+
+__all__ = ["LayerCache"]
+
+_TREE: Final = "tree"
+_CENSUS: Final = "census"
+_LOCK: Final = "lock"
+_POOL: Final = "pool-"
+_PRIVATE: Final = 0o700
+_SETTLING_NS: Final = 60 * 10**9
+"""A temporary folder younger than this may belong to a process that has not locked it yet."""
+
+
+class LayerCache:
+    """A folder of layers for one ownership. Safe for any number of processes."""
+
+    def __init__(self, folder: Path, *, source: ObjectSource, ownership: Ownership, limit_bytes: int) -> None:
+        self._folder = str(folder)
+        self._source = source
+        self._ownership = ownership
+        self._limit_bytes = limit_bytes
+        self._pool = Pool(f"{self._folder}/{_POOL}{ownership.label()}")
+
+    @contextlib.contextmanager
+    def layer(self, key: Digest, entries: Sequence[Entry], *, rehash: bool = False) -> Iterator[str]:
+        """Give the path of the layer with these entries, laid out now if need be, and keep it from being deleted.
+
+        Args:
+            key: Names the entries; equal keys must mean equal entries.
+            entries: What is in it.
+            rehash: Read every file again instead of trusting times.
+
+        Raises:
+            MalformedBundle, ObjectMissing, ObjectDamaged, SandboxError: as :func:`reenact.replay.layout.lay_out`.
+        """
+        name = f"{key[len(PREFIX) :]}-{self._ownership.label()}"
+        lock = self._use(name, entries, rehash=rehash)
+        try:
+            if lock is None:
+                self._build(name, entries)
+                lock = self._use(name, entries, rehash=False)
+                self._evict()
+        except OSError as error:
+            raise SandboxError(f"the layer cache {self._folder} cannot be used: {error}") from error
+        if lock is None:
+            raise SandboxError(f"the layer {self._folder}/{name} changes while it is being used")
+        try:
+            yield f"{self._folder}/{name}/{_TREE}"
+        finally:
+            os.close(lock)
+
+    # --- using
+
+    def _use(self, name: str, entries: Sequence[Entry], *, rehash: bool) -> int | None:
+        """Lock a layer that is there and intact; None when there is none (any more)."""
+        lock = _shared_lock(f"{self._folder}/{name}/{_LOCK}")
+        if lock is None:
+            return None
+        if self._is_intact(f"{self._folder}/{name}", entries, rehash=rehash):
+            os.utime(lock)
+            return lock
+        self._retire(name, lock)
+        return None
+
+    def _is_intact(self, place: str, entries: Sequence[Entry], *, rehash: bool) -> bool:
+        try:
+            with open(f"{place}/{_CENSUS}", "rb") as file:
+                known = census.load(file.read())
+        except OSError:
+            return False
+        if known is None:
+            return False
+        contents = {entry.path: entry.digest for entry in entries if entry.digest is not None}
+        now = known.recount(f"{place}/{_TREE}", contents, rehash=rehash)
+        if now is not None and now != known:
+            atomic.replace(Path(place, _CENSUS), msgspec.json.encode(now), durable=False)
+        return now is not None
+
+    # --- building
+
+    def _build(self, name: str, entries: Sequence[Entry]) -> None:
+        os.makedirs(self._folder, mode=_PRIVATE, exist_ok=True)
+        self._sweep()
+        place = str(atomic.temporary_name(Path(self._folder)))
+        os.mkdir(place, _PRIVATE)
+        lock = os.open(f"{place}/{_LOCK}", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        try:
+            fcntl.flock(lock, fcntl.LOCK_SH)
+            tree = f"{place}/{_TREE}"
+            os.mkdir(tree, _PRIVATE)
+            paths = lay_out(entries, tree, source=self._source, ownership=self._ownership, pool=self._pool)
+            Path(place, _CENSUS).write_bytes(msgspec.json.encode(census.take(tree, paths)))
+            try:
+                os.rename(place, f"{self._folder}/{name}")
+            except OSError as error:
+                if error.errno not in {errno.ENOTEMPTY, errno.EEXIST}:
+                    raise
+        finally:
+            os.close(lock)
+            remove_tree(place)
+
+    # --- deleting
+
+    def _retire(self, name: str, lock: int) -> None:
+        """Take a layer out of use; whoever else still uses it keeps it until then."""
+        place = str(atomic.temporary_name(Path(self._folder)))
+        with contextlib.suppress(FileNotFoundError):
+            os.rename(f"{self._folder}/{name}", place)
+        os.close(lock)
+        self._sweep()
+
+    def _sweep(self) -> None:
+        """Delete unfinished and retired layers that nobody holds."""
+        newest = clock.now_ns() - _SETTLING_NS
+        with os.scandir(self._folder) as found:
+            leftovers = [item.path for item in found if item.name.startswith(atomic.TEMPORARY_PREFIX)]
+        for place in leftovers:
+            with contextlib.suppress(FileNotFoundError):
+                if os.stat(place).st_mtime_ns > newest:
+                    continue
+            with _exclusive(f"{place}/{_LOCK}") as free:
+                if free:
+                    with contextlib.suppress(OSError):
+                        remove_tree(place)
+
+    def _evict(self) -> None:
+        """Delete layers, the longest unused first, until the pool is within its bound; never one in use."""
+        used_bytes = self._pool.size_bytes()
+        for name in self._by_last_use():
+            if used_bytes <= self._limit_bytes:
+                return
+            place = f"{self._folder}/{name}"
+            with _exclusive(f"{place}/{_LOCK}") as free:
+                if not free:
+                    continue
+                trash = str(atomic.temporary_name(Path(self._folder)))
+                os.rename(place, trash)
+                remove_tree(trash)
+            used_bytes -= self._pool.drop_unused()
+
+    def _by_last_use(self) -> list[str]:
+        suffix = f"-{self._ownership.label()}"
+        ages = []
+        with os.scandir(self._folder) as found:
+            for item in found:
+                if item.name.endswith(suffix) and not item.name.startswith((atomic.TEMPORARY_PREFIX, _POOL)):
+                    with contextlib.suppress(FileNotFoundError):
+                        ages.append((os.stat(f"{item.path}/{_LOCK}").st_mtime_ns, item.name))
+        return [name for _, name in sorted(ages)]
+
+
+def _shared_lock(path: str) -> int | None:
+    """Lock a file that is still at `path` once it is locked; None when it is not there."""
+    while True:
+        try:
+            lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+        except FileNotFoundError:
+            return None
+        fcntl.flock(lock, fcntl.LOCK_SH)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.samestat(os.fstat(lock), os.stat(path)):
+                return lock
+        os.close(lock)
+
+
+@contextlib.contextmanager
+def _exclusive(path: str) -> Iterator[bool]:
+    """Try to lock a file nobody else has locked; a missing one counts as nobody's."""
+    try:
+        lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
+    except FileNotFoundError:
+        yield True
+        return
+    try:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError:
+            yield False
+        else:
+            yield True
+    finally:
+        os.close(lock)

@@ -1,0 +1,144 @@
+"""The world of one replay: layers from the cache, an upper layer that begins with what the job will change.
+
+Everything is laid out before anything runs; the world itself is then one overlay (see mounts.py) that is thrown away at the
+end, with all that the job wrote, after the caller has taken what it wants from it.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from reenact import digests
+from reenact.errors import SandboxError, UnreplayableError
+from reenact.model import manifest as manifests
+from reenact.model.artifact import Entry
+from reenact.model.bundle import Bundle, Launch
+from reenact.model.environment import Manifest
+from reenact.model.paths import from_text
+from reenact.replay.arrangement import Arrangement, arrange
+from reenact.replay.interface import ObjectSource
+from reenact.replay.layers import LayerCache
+from reenact.replay.layout import lay_out
+from reenact.replay.mounts import View
+from reenact.replay.ownership import Ownership
+from reenact.replay.probe import Probe
+from reenact.replay.sandbox import Conditions, Mode
+from reenact.replay.trees import remove_tree
+
+__all__ = ["World", "conditions_of", "not_isolated", "open_world"]
+
+_OPAQUE: Final[dict[Mode, str]] = {"root": "trusted.overlay.opaque", "user": "user.overlay.opaque"}
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class World:
+    """A laid-out world, ready for a :class:`reenact.replay.sandbox.Sandbox`."""
+
+    view: View
+    arrangement: Arrangement
+    upper: Path
+    """What the job wrote, and what it began with of that, at its paths below this folder."""
+
+
+@contextlib.contextmanager
+def open_world(
+    bundle: Bundle,
+    manifest: Manifest,
+    *,
+    source: ObjectSource,
+    cache: Path,
+    probe: Probe,
+    limit_bytes: int,
+    host: Sequence[Entry] = (),
+    rehash: bool = False,
+) -> Iterator[World]:
+    """Lay out the world of a run's record; it is deleted when the context ends.
+
+    Args:
+        bundle: The record.
+        manifest: Its sealed environment, as read from the object the bundle names.
+        source: Gives contents.
+        cache: Folder of cached layers (made when missing).
+        probe: What this machine allows.
+        limit_bytes: Bound of the cache's size.
+        host: Entries of files that described the recording machine (/sys).
+        rehash: Read cached layers again instead of trusting their times.
+
+    Raises:
+        UnreplayableError: the bundle has no sealed environment.
+        MalformedBundle, ObjectMissing, ObjectDamaged, SandboxError: as :func:`reenact.replay.layout.lay_out`, or no world
+            is possible here.
+    """
+    if bundle.environment.manifest is None:
+        raise UnreplayableError("the record has no sealed environment, so no closed world can be made from it")
+    mode, scratch = probe.require()
+    ownership = _ownership(bundle.launch, mode)
+    layers = LayerCache(cache, source=source, ownership=ownership, limit_bytes=limit_bytes)
+    arrangement = arrange(bundle, manifest, opaque_attribute=_OPAQUE[mode], host=host)
+    inputs_key = digests.of_bytes(manifests.dump(list(arrangement.inputs)))
+    with contextlib.ExitStack() as stack:
+        environment = stack.enter_context(layers.layer(bundle.environment.manifest, manifest.entries, rehash=rehash))
+        inputs = stack.enter_context(layers.layer(inputs_key, arrangement.inputs, rehash=rehash))
+        place = stack.enter_context(_scratch(scratch))
+        lay_out(arrangement.seed, f"{place}/upper", source=source, ownership=ownership)
+        view = View(
+            lowers=(inputs, environment),
+            upper=f"{place}/upper",
+            work=f"{place}/work",
+            mount_point=f"{place}/mount",
+            user_namespace=mode == "user",
+            shared_memory=arrangement.shared_memory,
+        )
+        yield World(view=view, arrangement=arrangement, upper=Path(place, "upper"))
+
+
+@contextlib.contextmanager
+def _scratch(folder: Path) -> Iterator[str]:
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        place = tempfile.mkdtemp(prefix="reenact-world-", dir=folder)
+    except OSError as error:
+        raise SandboxError(f"no writable layer can be made in {folder}: {error}") from error
+    try:
+        for name in ("upper", "work", "mount"):
+            os.mkdir(f"{place}/{name}")
+        yield place
+    finally:
+        remove_tree(place)
+
+
+def _ownership(launch: Launch, mode: Mode) -> Ownership:
+    return Ownership(exact=mode == "root", uid=launch.uid, gid=launch.gid, groups=launch.groups)
+
+
+def conditions_of(launch: Launch) -> Conditions:
+    """Give the conditions a job was started under."""
+    return Conditions(
+        uid=launch.uid,
+        gid=launch.gid,
+        groups=launch.groups,
+        cwd=from_text(launch.cwd),
+        umask=launch.umask,
+        hostname=launch.hostname,
+        limits=launch.limits,
+        affinity=launch.affinity,
+    )
+
+
+def not_isolated(launch: Launch, mode: Mode) -> tuple[str, ...]:
+    """Name what a closed world does not keep apart from the present machine, or cannot show as it was."""
+    notes = [
+        "kernel, processor and clock are those of this machine",
+        "/proc and /dev show this machine's processors, memory and devices",
+    ]
+    if mode == "user":
+        if launch.uid == 0:
+            notes.append("recorded by root, replayed in a user namespace: root there has no power over the machine")
+        notes.append("files of every owner belong to the job's user")
+    return tuple(notes)

@@ -47,10 +47,10 @@ demo: $(VENV)/installed ## Record an ETL run, destroy what it needed, replay it
 	REENACT=$(abspath $(BIN))/reenact PYTHON=$(abspath $(BIN))/python examples/flights/demo.sh
 
 lock: $(VENV)/locked ## Pin the newest versions allowed, with hashes, without any address
-	cd requirements && $(abspath $(BIN))/uv pip compile --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-emit-find-links --no-header --upgrade --quiet dev.in -o dev.txt
-	cd examples/flights && $(abspath $(BIN))/uv pip compile --universal --python-version 3.11 --generate-hashes \
-		--no-emit-index-url --no-emit-find-links --no-header --upgrade --quiet requirements.in -o requirements.txt
+	for file in requirements/dev examples/flights/build examples/flights/requirements; do \
+		(cd "$$(dirname $$file)" && $(abspath $(BIN))/uv pip compile --universal --python-version 3.11 --generate-hashes \
+			--no-emit-index-url --no-emit-find-links --no-header --upgrade --quiet \
+			"$$(basename $$file).in" -o "$$(basename $$file).txt"); done
 
 clean: ## Remove what these targets made
 	rm -rf $(VENV) build dist

@@ -6,13 +6,13 @@ import shutil
 from typing import Any
 
 import pytest
+
+from reenact.model.paths import from_text
 from tests.e2e import environments
 from tests.e2e.desk import PATH, Desk, Effect
 from tests.e2e.jobs import Job
 from tests.e2e.people import everybodys_python
 from tests.e2e.trees import tree
-
-from reenact.model.paths import from_text
 
 __all__ = ["assert_replays", "check_reproduced", "give_environment", "record", "require"]
 
@@ -54,7 +54,7 @@ def record(desk: Desk, job: Job) -> Effect:
     return recorded
 
 
-def check_reproduced(desk: Desk, job: Job) -> Any:  # noqa: ANN401 - the answer of the replay
+def check_reproduced(desk: Desk, job: Job) -> Any:
     """Record, destroy, replay: the verdict is `reproduced` and each output is there, byte for byte."""
     effect = record(desk, job)
     if desk.plain:
@@ -63,7 +63,7 @@ def check_reproduced(desk: Desk, job: Job) -> Any:  # noqa: ANN401 - the answer 
     return assert_replays(desk, effect)
 
 
-def assert_replays(desk: Desk, effect: Effect, reference: str = "latest") -> Any:  # noqa: ANN401
+def assert_replays(desk: Desk, effect: Effect, reference: str = "latest") -> Any:
     """Replay a run whose effect is known; the present content of the job's folder must neither matter nor change."""
     ruins = desk.ruins()
     done, answer = desk.replay(reference)

@@ -14,6 +14,7 @@ from functools import cache
 from pathlib import Path
 
 import pytest
+
 from tests.e2e.desk import Desk
 from tests.e2e.people import ME, ORDINARY, Person, me, ordinary_user
 

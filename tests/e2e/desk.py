@@ -41,7 +41,7 @@ class Done:
     stdout: bytes
     stderr: bytes
 
-    def json(self) -> Any:  # noqa: ANN401 - a document of any shape
+    def json(self) -> Any:
         """Read stdout, which must be one JSON document and nothing else."""
         assert self.stdout, f"nothing on stdout; on stderr: {self.stderr.decode(errors='replace')}"
         return json.loads(self.stdout)
@@ -145,7 +145,7 @@ class Desk:
         *,
         cwd: Path | None = None,
         variables: Mapping[str, str] | None = None,
-        **options: Any,  # noqa: ANN401 - handed to Popen
+        **options: Any,
     ) -> subprocess.Popen[bytes]:
         """Start a command as the person, in the job's folder."""
         environment = {**self.variables, **(variables or {})}
@@ -161,7 +161,7 @@ class Desk:
         stdin: bytes = b"",
         cwd: Path | None = None,
         variables: Mapping[str, str] | None = None,
-        **options: Any,  # noqa: ANN401 - handed to Popen
+        **options: Any,
     ) -> Done:
         """Run a command to its end; one that hangs is killed, and fails the test."""
         with self.start(words, cwd=cwd, variables=variables, start_new_session=True, **options) as process:
@@ -176,11 +176,11 @@ class Desk:
         """Run a ``reenact`` command; away from the job's folder, as its present content must not matter."""
         return self.execute([self.person.reenact, *words], cwd=cwd or self.base, variables=variables)
 
-    def record(self, *argv: str, options: tuple[str, ...] = (), **given: Any) -> Done:  # noqa: ANN401
+    def record(self, *argv: str, options: tuple[str, ...] = (), **given: Any) -> Done:
         """Run ``reenact run OPTIONS -- ARGV`` in the job's folder."""
         return self.execute([self.person.reenact, "run", *options, "--", *argv], **given)
 
-    def show(self, reference: str = "latest") -> Any:  # noqa: ANN401 - a bundle as JSON
+    def show(self, reference: str = "latest") -> Any:
         """Give the bundle of a run."""
         done = self.reenact("show", reference, "--json")
         assert done.exit_code == 0, done.stderr.decode(errors="replace")

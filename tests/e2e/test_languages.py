@@ -7,6 +7,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+
 from tests.e2e.checks import check_reproduced, require
 from tests.e2e.desk import Desk
 from tests.e2e.jobs import Job, measurements

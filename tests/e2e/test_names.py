@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 
 import pytest
+
 from tests.e2e.checks import assert_replays, check_reproduced, record
 from tests.e2e.desk import Desk
 from tests.e2e.jobs import Job, measurements

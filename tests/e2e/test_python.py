@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import pytest
+
 from tests.e2e.checks import check_reproduced
 from tests.e2e.desk import Desk
 from tests.e2e.jobs import Job, measurements

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 import pytest
+
 from tests.e2e.checks import check_reproduced, give_environment, require
 from tests.e2e.desk import Desk
 from tests.e2e.jobs import Job, measurements
@@ -117,7 +118,7 @@ def test_the_table_spark_writes_is_reproduced_under_other_names(desk: Desk) -> N
     assert _table(desk, desk.out / "out") == recorded
 
 
-def _table(desk: Desk, folder: Any) -> Any:  # noqa: ANN401
+def _table(desk: Desk, folder: Any) -> Any:
     return desk.execute([str(desk.venv / "bin/python"), "-c", READ_TABLE, str(folder)]).json()
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import contextlib
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -19,7 +19,7 @@ from reenact.replay.mounts import View
 from reenact.replay.sandbox import Conditions, Mode, Sandbox
 from reenact.replay.trees import remove_tree
 
-__all__ = ["MEMORY_SCRATCH", "Probe", "probe"]
+__all__ = ["MEMORY_SCRATCH", "Probe", "probe", "ways"]
 
 MEMORY_SCRATCH: Final = Path("/dev/shm")  # noqa: S108 - each use makes a private folder in it
 """Where the writable layer goes when the cache's own file system cannot carry one, as overlayfs on overlayfs cannot."""
@@ -58,9 +58,19 @@ class Probe:
         return self.mode, self.scratch
 
 
-def probe(scratch: Path) -> Probe:
-    """Try root's way, then a user namespace; each with the writable layer under `scratch`, then in memory."""
-    modes: tuple[Mode, ...] = ("root", "user") if os.geteuid() == 0 else ("user",)
+def ways() -> tuple[Mode, ...]:
+    """Give the ways this user may try, the better one first."""
+    return ("root", "user") if os.geteuid() == 0 else ("user",)
+
+
+def probe(scratch: Path, modes: Sequence[Mode] | None = None) -> Probe:
+    """Try each way with the writable layer under `scratch`, then each with it in memory; take the first that works.
+
+    Args:
+        scratch: A folder on the file system that is to carry the writable layer; tiny folders come and go in it.
+        modes: The ways to try; by default all that this user has.
+    """
+    modes = ways() if modes is None else modes
     reasons: list[str] = []
     for folder in dict.fromkeys((scratch, MEMORY_SCRATCH)):
         for mode in modes:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import errno
 import os
 import stat
+import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Final, Protocol
@@ -31,6 +32,9 @@ class Writer(Protocol):
 
     def add_descriptor(self, descriptor: int, /) -> _Added:
         """Store what can be read from an open file."""
+
+    def holds(self, digest: Digest, /) -> bool:
+        """Tell whether the store has an object."""
 
 
 class StatCache(Protocol):
@@ -75,8 +79,8 @@ class Intake:
         """Path to the reason why its bytes are not kept."""
         self.changed: set[str] = set()
         """Paths that somebody outside the run changed between its first touch and our reading."""
-        self.fresh: list[tuple[os.stat_result, Digest]] = []
-        """What the stat cache may learn."""
+        self.fresh: list[tuple[os.stat_result, Digest, int]] = []
+        """What the stat cache may learn: stat before reading, digest, time of reading in nanoseconds."""
 
     def take(self, record: PathRecord) -> None:
         """Store the content a path had before the run; call again when its bytes were moved or kept meanwhile."""
@@ -134,10 +138,11 @@ class Intake:
     def _content(self, descriptor: int, found: os.stat_result) -> Content:
         head = os.pread(descriptor, _HEAD_BYTES, 0)
         digest = self._cache.lookup(found)
-        if digest is not None:
+        if digest is not None and self._writer.holds(digest):
             return Content(digest, found.st_size, head)
+        begun = time.time_ns()
         added = self._writer.add_descriptor(descriptor)
-        self.fresh.append((found, added.digest))
+        self.fresh.append((found, added.digest, begun))
         return Content(added.digest, added.size_bytes, head)
 
     def take_file(self, path: str, *, inside: bool = True) -> tuple[os.stat_result, Content | None]:

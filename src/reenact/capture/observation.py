@@ -89,6 +89,9 @@ class Observation:
     def _take_run(self, header: dict[str, Any]) -> None:
         self.header = header
 
+    def _take_t(self, restricted: bool) -> None:
+        self.header["restricted"] = restricted
+
     def _take_e(self, path: str, *fields: Any) -> None:  # noqa: ANN401 - the record as it is
         self.paths[path] = PathRecord(path, *fields)
 

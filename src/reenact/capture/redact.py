@@ -123,6 +123,11 @@ class Redactor:
 
     # Redacting
 
+    @property
+    def longest_bytes(self) -> int:
+        """Length of the longest value that is looked for, in bytes of UTF-8; 0 when none is known."""
+        return max((len(value.encode("utf-8", "surrogateescape")) for value in self._known), default=0)
+
     def fingerprint(self, value: str) -> str:
         """Give the keyed fingerprint of a secret: the same for the same value under the same key."""
         return FINGERPRINT_PREFIX + hmac.digest(self._key, value.encode("utf-8", "surrogateescape"), "sha256").hex()

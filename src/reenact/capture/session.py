@@ -35,6 +35,8 @@ _KEYBOARD: Final = (signal.SIGINT, signal.SIGQUIT)
 _PYTHON_IGNORES: Final = (signal.SIGPIPE, signal.SIGXFSZ)
 """Signals Python ignores from the start; the job must not inherit that."""
 _CREDENTIALS: Final = struct.Struct("3i")
+_SCM_CREDENTIALS: Final = 2
+"""linux/socket.h; Python has no name for it everywhere."""
 NOT_FOUND: Final = 127
 NOT_EXECUTABLE: Final = 126
 
@@ -83,6 +85,8 @@ class RecorderEnds:
     """Where the result goes, as one JSON object."""
     relays: list[Relay]
     """To be taken over when the main process dies."""
+    prefix: str
+    """Put before every path of the job's; empty unless it lives in a world of its own."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -97,6 +101,8 @@ class SupervisorEnds:
     """Process id of the job."""
     restricted: bool
     """no_new_privs had to be set."""
+    prefix: str
+    """As in RecorderEnds."""
 
 
 @dataclass(slots=True)
@@ -171,29 +177,49 @@ class Session:
             lock: A descriptor whose file lock marks the journal as live; the observers inherit it.
         """
         del lock  # inherited over fork; named here so that callers keep it open
-        wake_read, wake_write = os.pipe()
-        os.set_blocking(wake_write, False)
-        control_recorder = socket.socketpair()
-        result_read, result_write = os.pipe()
-        self._recorder = self._fork_role(
-            "reenact-record",
-            [wake_write, control_recorder[0].fileno(), result_read],
-            lambda: roles.recorder(
-                RecorderEnds(wake=wake_read, control=control_recorder[1].fileno(), result=result_write, relays=self._relays)
-            ),
-        )
-        control_recorder[1].close()
-        os.close(wake_read)
-        os.close(result_write)
-        refused = ""
-        control_supervisor = socket.socketpair()
-        try:
-            refused = self._start_job(roles, control_supervisor, wake_write, [control_recorder[0].fileno(), result_read])
-        finally:
-            os.close(wake_write)
-        status = self._wait(control_supervisor[0], control_recorder[0], result_read)
-        result = self._finish(control_recorder[0], result_read)
-        return Ending(status, result, refused)
+        wakes = os.pipe()
+        os.set_blocking(wakes[1], False)
+        controls = socket.socketpair()
+        results = os.pipe()
+        watchers = socket.socketpair()
+
+        def start_recorder(prefix: str) -> None:
+            ends = RecorderEnds(
+                wake=wakes[0], control=controls[1].fileno(), result=results[1], relays=self._relays, prefix=prefix
+            )
+            ours = [wakes[1], controls[0].fileno(), results[0], watchers[0].fileno(), watchers[1].fileno()]
+            self._recorder = self._fork_role("reenact-record", ours, lambda: roles.recorder(ends))
+
+        if not self.command.in_world:
+            start_recorder("")  # first of all: its imports take longer than the job's start
+        channel, message, job = self._start_job()
+        prefix = self._open_world(job) if self.command.in_world else ""
+        if self.command.in_world:
+            start_recorder(prefix)
+        controls[1].close()
+        os.close(wakes[0])
+        os.close(results[1])
+        if self._listener >= 0:
+            seccomp.set_synchronous(self._listener)
+            ends = SupervisorEnds(
+                listener=self._listener,
+                control=watchers[1].fileno(),
+                wake=wakes[1],
+                root=job,
+                restricted=message == b"restricted",
+                prefix=prefix,
+            )
+            others = [controls[0].fileno(), results[0], watchers[0].fileno(), channel.fileno()]
+            close = others + [relay.source for relay in self._relays]
+            self._supervisor = self._fork_role("reenact-super", close, lambda: roles.supervisor(ends))
+        os.close(wakes[1])
+        watchers[1].close()
+        with contextlib.suppress(OSError):
+            channel.send(b"go")
+        channel.close()
+        status = self._wait(watchers[0], controls[0])
+        result = self._finish(controls[0], results[0])
+        return Ending(status, result, "" if self._listener >= 0 else message.decode(errors="replace"))
 
     def _fork_role(self, name: str, close: list[int], role: Callable[[], NoReturn]) -> int:
         sys.stdout.flush()
@@ -220,9 +246,8 @@ class Session:
         finally:
             os._exit(1)
 
-    def _start_job(
-        self, roles: Roles, control: tuple[socket.socket, socket.socket], wake: int, others: list[int]
-    ) -> str:
+    def _start_job(self) -> tuple[socket.socket, bytes, int]:
+        """Fork the job up to the moment before it becomes the command; give its channel, what it said, and its process id."""
         ours, theirs = socket.socketpair()
         ours.setsockopt(socket.SOL_SOCKET, socket.SO_PASSCRED, 1)
         self._job = os.fork()
@@ -232,29 +257,24 @@ class Session:
         theirs.close()
         for descriptor in self._close_after_fork:
             os.close(descriptor)
-        message, ancillary, _, _ = ours.recvmsg(64, socket.CMSG_SPACE(4) + socket.CMSG_SPACE(_CREDENTIALS.size))
-        job, refused = self._job, ""
+        self._close_after_fork.clear()
+        message, ancillary, _, _ = ours.recvmsg(256, socket.CMSG_SPACE(4) + socket.CMSG_SPACE(_CREDENTIALS.size))
+        job = self._job
         for _, kind, data in ancillary:
             if kind == socket.SCM_RIGHTS:
                 self._listener = struct.unpack("i", data[:4])[0]
                 os.set_inheritable(self._listener, False)
-            elif kind == socket.SCM_CREDENTIALS:
+            elif kind == _SCM_CREDENTIALS:
                 job = _CREDENTIALS.unpack(data)[0]
-        self._close_after_fork.clear()
-        if self._listener >= 0:
-            seccomp.set_synchronous(self._listener)
-            ends = SupervisorEnds(
-                listener=self._listener, control=control[1].fileno(), wake=wake, root=job, restricted=message == b"restricted"
-            )
-            close = [*others, control[0].fileno(), ours.fileno(), *(relay.source for relay in self._relays)]
-            self._supervisor = self._fork_role("reenact-super", close, lambda: roles.supervisor(ends))
-        else:
-            refused = message.decode(errors="replace")
-        control[1].close()
-        with contextlib.suppress(OSError):
-            ours.send(b"go")
-        ours.close()
-        return refused
+        return ours, message, job
+
+    @staticmethod
+    def _open_world(job: int) -> str:
+        """Hold on to the root of the job's world, which else is gone with its last process."""
+        try:
+            return f"/proc/self/fd/{os.open(f'/proc/{job}/root', os.O_PATH)}"
+        except OSError:
+            return f"/proc/{job}/root"
 
     def _become_job(self, channel: socket.socket) -> NoReturn:
         """In the new process: take the streams, enter the world, install the filter, become the command."""
@@ -290,8 +310,8 @@ class Session:
             message = b"restricted" if restricted else b"installed"
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", listener))]
         except CaptureError as error:
-            message = str(error).encode()[:64]
-        rights.append((socket.SOL_SOCKET, socket.SCM_CREDENTIALS, _CREDENTIALS.pack(os.getpid(), os.getuid(), os.getgid())))
+            message = str(error).encode()[:256]
+        rights.append((socket.SOL_SOCKET, _SCM_CREDENTIALS, _CREDENTIALS.pack(os.getpid(), os.getuid(), os.getgid())))
         channel.sendmsg([message], rights, filter_program.PASSPORT_FLAGS)
         if listener >= 0:
             os.close(listener)
@@ -348,7 +368,7 @@ class Session:
             else:
                 self._status = status
 
-    def _wait(self, supervisor: socket.socket, recorder: socket.socket, result: int) -> int:
+    def _wait(self, supervisor: socket.socket, recorder: socket.socket) -> int:
         """Wait for the job, relaying and, if need be, answering; then tell both observers."""
         signals = self._handle_signals()
         poll = select.poll()

@@ -26,7 +26,7 @@ def describe(descriptor: int) -> dict[str, Any]:
         except OSError:
             offset = 0
         path = os.readlink(f"/proc/self/fd/{descriptor}")
-        return {"kind": "file", "path": path, "offset_bytes": offset, "append": append}
+        return {"kind": "file", "path": path, "offset_bytes": offset, "append": append, "size_bytes": found.st_size}
     if stat.S_ISFIFO(mode):
         return {"kind": "pipe"}
     if stat.S_ISSOCK(mode):

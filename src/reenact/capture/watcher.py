@@ -8,7 +8,7 @@ import select
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
-from typing import NoReturn
+from typing import Final, NoReturn
 
 from reenact.capture.files import FileStates
 from reenact.capture.journal import JournalWriter
@@ -20,6 +20,8 @@ from reenact.capture.trace.processes import ROOT
 from reenact.capture.trace.supervisor import Observer, Supervisor
 
 __all__ = ["Watch", "watch"]
+
+_INHERITED: Final = {"r": os.O_RDONLY, "w": os.O_WRONLY | os.O_APPEND, "t": os.O_WRONLY | os.O_TRUNC}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -38,15 +40,14 @@ class Watch:
     """Folders of ours (the store), which are no part of the run."""
     preimage_max_bytes: int
     linger_seconds: float
-    in_world: bool
     inherited: tuple[tuple[str, str], ...]
-    """Files the job was given already open: path, and ``r`` or ``w``."""
+    """Files the job was given already open: path, and ``r`` read, ``w`` on top of what is there, or ``t`` from empty."""
     cwd: str
 
 
 def watch(watch: Watch, ends: SupervisorEnds) -> NoReturn:
     """Run the supervisor in its own process; never returns."""
-    prefix = f"/proc/{ends.root}/root" if watch.in_world else ""
+    prefix = ends.prefix
     journal = JournalWriter(watch.journal)
     supervisor = Supervisor(ends.listener, ends.root, watch.redact, prefix)
     states = FileStates(
@@ -57,9 +58,10 @@ def watch(watch: Watch, ends: SupervisorEnds) -> NoReturn:
     )
     observer = Observer(ROOT, states, journal, ends.wake)
     supervisor.observers.append(observer)
+    journal.write(["t", ends.restricted])
     states.probed(watch.cwd, follow=True)
     for path, how in watch.inherited:
-        states.opened(ROOT, path, os.O_RDONLY if how == "r" else os.O_WRONLY | os.O_APPEND)
+        states.opened(ROOT, path, _INHERITED[how])
     observer.flush()
     ended = supervisor.serve(ends.control, lambda: _asked(ends.control))
     if not ended:

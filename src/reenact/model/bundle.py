@@ -148,6 +148,8 @@ class Capture:
     """Time from the end of the job to the end of the recording, microseconds."""
     calls: int | None = None
     """System calls the tracer answered."""
+    host_files: Digest | None = None
+    """A manifest object with frozen copies of the files of /sys the run read: facts about the machine."""
     absent: Digest | None = None
     """An object with the paths, one a line in text form, sorted, that the run tried to open or execute and did not find."""
     stat_facts: Digest | None = None

@@ -12,12 +12,11 @@ __all__ = ["code_name", "data_inputs", "data_outputs", "replayable", "seconds", 
 _COMMIT_DIGITS = 7
 """As git abbreviates."""
 _NAMED_REASONS = 3
-_CONTENT = frozenset({"read", "updated", "appended", "deleted"})
 
 
 def data_inputs(bundle: Bundle) -> list[Artifact]:
     """The inputs whose bytes mattered as data: not code, and not what was only listed or asked about."""
-    return [a for a in bundle.inputs if a.kind == "data" and _CONTENT.intersection(a.access)]
+    return [a for a in bundle.inputs if a.kind == "data" and a.entry.need == "content"]
 
 
 def data_outputs(bundle: Bundle) -> list[Artifact]:

@@ -16,7 +16,7 @@ from typing import Final
 
 from reenact.errors import CaptureError
 
-__all__ = ["NOTIFICATION_BYTES", "answer_blindly", "continue_call", "install", "receive", "set_synchronous", "unpack"]
+__all__ = ["NOTIFICATION_BYTES", "answer_blindly", "continue_call", "install", "probe", "receive", "set_synchronous", "unpack"]
 
 _SYS_SECCOMP: Final = {"x86_64": 317, "aarch64": 277}.get(platform.machine(), -1)
 _SET_MODE_FILTER: Final = 1
@@ -79,6 +79,21 @@ def install(program: bytes) -> tuple[int, bool]:
             break
     number = ctypes.get_errno()
     raise CaptureError(f"the kernel refuses a seccomp listener: {os.strerror(number)}", hint="see: reenact run --rung strace")
+
+
+def probe(program: bytes) -> int:
+    """Try in a child whether a listener can be had here; 0, or the errno of the refusal (EBUSY: inside another recording)."""
+    process = os.fork()
+    if not process:
+        status = 1
+        try:
+            install(program)
+            status = 0
+        except CaptureError:
+            status = ctypes.get_errno() & 0xFF or 1
+        finally:
+            os._exit(status)
+    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
 
 
 def set_synchronous(listener: int) -> bool:

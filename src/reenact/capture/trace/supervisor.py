@@ -30,6 +30,7 @@ _AT_SYMLINK_NOFOLLOW: Final = 0x100
 _AT_SYMLINK_FOLLOW: Final = 0x400
 _CLONE_NEWNS: Final = 0x20000
 _CHANGES: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+_ANY_EXECUTE: Final = 0o111
 _MAX_ARGUMENTS: Final = 4096
 _MAX_ARGUMENT_BYTES: Final = 1 << 17
 _IDLE_MILLISECONDS: Final = 3
@@ -79,7 +80,7 @@ class Supervisor:
         self._memory = Memory()
         self._processes = Processes(root, self._emit)
         self._escaped: set[str] = set()
-        self._programs: dict[str, tuple[str, ...]] = {}
+        self._programs: dict[str, str | None] = {}
         self._contacts: set[tuple[str, str, str]] = set()
         self._bound: set[str] = set()
         self._gaps: set[tuple[str, str, str]] = set()
@@ -254,7 +255,7 @@ class Supervisor:
                     where = self._execute(observer.states, actor, path)
                     if where is not None:
                         observer.journal.write(["x", actor, moment, where, argv, cwd])
-            self._note_privileged(thread, path)
+                        self._note_privileged(thread, where)
 
         return later
 
@@ -271,29 +272,20 @@ class Supervisor:
         return words
 
     def _execute(self, states: FileStates, actor: str, path: str) -> str | None:
-        if not os.access(self._prefix + path, os.X_OK) and not self._prefix:
-            states.probed(path, follow=True)
-            return None if os.path.exists(path) else states.executed(actor, path)
-        where = states.executed(actor, path)
-        if where is None:
-            return None
-        chain = self._programs.get(where)
-        if chain is None:
-            chain = self._programs[where] = self._interpreters(where)
-        for interpreter in chain:
-            states.executed(actor, interpreter)
-        return where
-
-    def _interpreters(self, path: str) -> tuple[str, ...]:
-        chain: list[str] = []
-        following: str | None = path
+        """Book a program and what the kernel opens for it; give its canonical path when it can run."""
+        where, state = states.walk(path)
+        if state is not None and not (stat.S_ISREG(state.st_mode) and state.st_mode & _ANY_EXECUTE):
+            return None  # refused with EACCES: only asked about
+        first = states.executed(actor, path)
+        following: str | None = first
         for _ in range(MAX_INTERPRETERS + 1):
             if following is None:
                 break
-            following = interpreter_of(self._prefix + (following if following == path else os.path.realpath(following)))
-            if following is not None:
-                chain.append(following)
-        return tuple(chain)
+            if following not in self._programs:
+                self._programs[following] = interpreter_of(self._prefix + following)
+            interpreter = self._programs[following]
+            following = states.executed(actor, interpreter) if interpreter else None
+        return first
 
     def _note_privileged(self, thread: int, path: str) -> None:
         try:

@@ -1,0 +1,213 @@
+"""Record a command: choose the way of observing, run it, and say what was recorded."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import os
+import pwd
+import sys
+import time
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from reenact import ids
+from reenact.actions.sealing import fingerprint_key, seal_bundle
+from reenact.capture.host import affinity, limits
+from reenact.capture.live import LiveRun, begin, run_live
+from reenact.capture.redact import Redactor
+from reenact.capture.session import Command, Session
+from reenact.errors import ReenactError, UsageError
+from reenact.settings import job_name
+
+if TYPE_CHECKING:
+    from reenact.settings import Settings
+    from reenact.store.opening import Store
+
+__all__ = ["RunRequest", "RunResult", "record"]
+
+_SIGNAL_BASE: Final = 128
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunRequest:
+    """What to record."""
+
+    argv: tuple[str, ...]
+    job: str | None = None
+    parameters: Mapping[str, str] = field(default_factory=dict)
+    labels: Mapping[str, str] = field(default_factory=dict)
+    rung: str | None = None
+    linger_seconds: float | None = None
+    store: str | None = None
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class RunResult:
+    """How it went."""
+
+    exit_code: int
+    """Of the job; 128 + N when it was ended by signal N."""
+    signal: int | None = None
+    run_id: str | None = None
+    summary_line: str | None = None
+    """For standard error: what was recorded, or why nothing was."""
+
+
+def record(settings: Settings, request: RunRequest) -> RunResult:
+    """Run a command and record it. Whatever happens to the recording, the command runs and its status is given."""
+    try:
+        prepared = _prepare(settings, request)
+    except UsageError:
+        raise
+    except Exception as error:  # noqa: BLE001 - observing never breaks the job
+        _run_unrecorded(request.argv, str(error) or type(error).__name__)
+    return _run(prepared)
+
+
+def _run_unrecorded(argv: tuple[str, ...], reason: str) -> NoReturn:
+    """Become the command: observing never breaks the job."""
+    print(f"reenact: not recorded: {reason}", file=sys.stderr, flush=True)
+    try:
+        os.execvp(argv[0], argv)
+    except (FileNotFoundError, NotADirectoryError):
+        print(f"reenact: {argv[0]}: command not found", file=sys.stderr, flush=True)
+        os._exit(127)
+    except OSError as error:
+        print(f"reenact: {argv[0]}: {error.strerror}", file=sys.stderr, flush=True)
+        os._exit(126)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class _Prepared:
+    location: str
+    run: LiveRun
+
+
+def _store_id(location: str) -> str:
+    """Read a store's id the quick way; make the store on first use."""
+    try:
+        with open(f"{location}/store.json", "rb") as file:  # noqa: PTH123 - hot path
+            found = json.load(file)["id"]
+        return str(found)
+    except (OSError, ValueError, KeyError, TypeError):
+        from reenact.store.opening import open_store  # noqa: PLC0415 - only on first use
+
+        return open_store(location, create=True).id
+
+
+def _prepare(settings: Settings, request: RunRequest) -> _Prepared:
+    location = settings.store
+    started = time.time_ns()
+    run_id = ids.new_run_id(started)
+    store_id = _store_id(location)
+    redactor = Redactor(
+        fingerprint_key(location, store_id), patterns=settings.redact.patterns, allow=settings.redact.allow
+    )
+    environment = dict(os.environ)
+    redactor.learn(environment, request.argv, request.parameters)
+    journal = begin(location, run_id)
+    session = Session(
+        Command(argv=request.argv, environment=environment),
+        journal.folder,
+        settings.capture.stream_max_bytes,
+        redactor.data,
+        redactor.longest_bytes,
+    )
+    variables, redacted = redactor.variables(environment)
+    header = {
+        **_conditions(),
+        "run_id": run_id,
+        "started_ns": started,
+        "job": request.job or settings.job or job_name(request.argv),
+        "argv": list(redactor.argv(request.argv)),
+        "cwd": os.getcwd(),
+        "root": settings.root,
+        "home": environment.get("HOME", ""),
+        "streams": session.prepare(),
+        "variables": variables,
+        "redacted": redacted,
+        "parameters": redactor.parameters(request.parameters),
+        "labels": redactor.parameters(request.labels),
+        "rung": "kernel",
+        "environment_mode": settings.capture.environment,
+    }
+
+    def opened() -> Store:
+        from reenact.store.opening import open_store  # noqa: PLC0415 - in the recorder, while the job starts
+
+        return open_store(location, create=True)
+
+    linger = request.linger_seconds
+    run = LiveRun(
+        journal=journal,
+        header=header,
+        session=session,
+        redact=redactor.text,
+        open_store=opened,
+        seal=seal_bundle,
+        ignored=(os.path.realpath(location),),
+        preimage_max_bytes=settings.capture.preimage_max_bytes,
+        linger_seconds=settings.capture.linger_seconds if linger is None else linger,
+    )
+    return _Prepared(location=location, run=run)
+
+
+def _conditions() -> dict[str, Any]:
+    """Describe under what the job is started."""
+    return {
+        "user": _user(),
+        "uid": os.geteuid(),
+        "gid": os.getegid(),
+        "groups": sorted(os.getgroups()),
+        "umask": _umask(),
+        "hostname": os.uname().nodename,
+        "limits": limits(),
+        "affinity": sorted(affinity()),
+    }
+
+
+def _user() -> str:
+    try:
+        return pwd.getpwuid(os.geteuid()).pw_name
+    except KeyError:
+        return str(os.geteuid())
+
+
+def _umask() -> int:
+    mask = os.umask(0o077)
+    os.umask(mask)
+    return mask
+
+
+def _run(prepared: _Prepared) -> RunResult:
+    ending = run_live(prepared.run)
+    code = os.waitstatus_to_exitcode(ending.status)
+    signal = -code if code < 0 else None
+    result = ending.result if ending.result is not None else _recover(prepared)
+    exit_code = _SIGNAL_BASE - code if code < 0 else code
+    if "error" in result:
+        line = f"reenact: not recorded: {result['error']}"
+        return RunResult(exit_code=exit_code, signal=signal, summary_line=line)
+    return RunResult(exit_code=exit_code, signal=signal, run_id=result["run_id"], summary_line=result["summary"])
+
+
+def _recover(prepared: _Prepared) -> dict[str, Any]:
+    """The recorder was killed: finish the run here, from its journal."""
+    from reenact.capture.recover import recover  # noqa: PLC0415 - the rare case
+    from reenact.model.summary import summary_line  # noqa: PLC0415
+    from reenact.store.opening import open_store  # noqa: PLC0415
+
+    folder = prepared.run.journal.folder
+    reason = "the recorder was killed"
+    for name in ("reenact-record", "reenact-super"):
+        with contextlib.suppress(OSError), open(f"{folder}/{name}.error", encoding="utf-8") as file:  # noqa: PTH123
+            reason = f"the recorder failed: {file.read()}"
+    try:
+        bundle = recover(open_store(prepared.location, create=True), folder, seal_bundle, reason)
+    except (ReenactError, OSError) as error:
+        return {"error": f"{reason}; {error}"}
+    if bundle is None:
+        return {"error": reason}
+    return {"run_id": bundle.run_id, "summary": summary_line(bundle)}

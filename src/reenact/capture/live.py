@@ -1,0 +1,125 @@
+"""One live recording, put together: the journal folder, the session, and the two observers."""
+
+from __future__ import annotations
+
+import fcntl
+import mmap
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NoReturn
+
+from reenact.capture.journal import JournalWriter
+from reenact.capture.session import Ending, RecorderEnds, Roles, Session, SupervisorEnds
+from reenact.capture.watcher import Watch, watch
+from reenact.digests import Digest
+from reenact.errors import StoreError
+from reenact.ids import RunId
+
+if TYPE_CHECKING:
+    from reenact.model.bundle import Bundle
+    from reenact.store.opening import Store
+
+__all__ = ["Journal", "LiveRun", "begin", "run_live"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Journal:
+    """A journal folder that this process has begun and locked."""
+
+    folder: str
+    events: int
+    lock: int
+
+
+def begin(location: str, run_id: RunId) -> Journal:
+    """Make and lock the journal folder of a new run in a store's folder.
+
+    Raises:
+        StoreError: it cannot be made (read-only, full, no permission).
+    """
+    folder = f"{location}/journals/{run_id}"
+    try:
+        os.makedirs(folder, mode=0o700)
+        lock = os.open(f"{folder}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        events = os.open(f"{folder}/events", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    except OSError as error:
+        raise StoreError(
+            f"the store at {location} cannot be written: {error.strerror}", hint="choose another with --store"
+        ) from error
+    return Journal(folder=folder, events=events, lock=lock)
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class LiveRun:
+    """What a live recording is made of."""
+
+    journal: Journal
+    header: dict[str, Any]
+    """First record of the journal; see `reenact.capture.freeze.launch_of` for what is in it."""
+    session: Session
+    redact: Callable[[str], str]
+    open_store: Callable[[], Store]
+    seal: Callable[[Store, Bundle], None]
+    ignored: tuple[str, ...]
+    preimage_max_bytes: int
+    linger_seconds: float
+    known: Callable[[str], tuple[Digest, int] | None] = lambda _: None
+    """See :class:`reenact.capture.intake.Intake`."""
+
+
+def run_live(run: LiveRun) -> Ending:
+    """Run the job with its observers; when this returns the run is in the store, or the ending says why not."""
+    stored = mmap.mmap(-1, 8)
+    writer = JournalWriter(run.journal.events)
+    writer.write(["run", run.header])
+    writer.flush()
+    if writer.broken:
+        raise StoreError(f"the journal cannot be written: {writer.broken}")
+
+    def recorder(ends: RecorderEnds) -> NoReturn:
+        from reenact.capture.recorder import Recording, record  # noqa: PLC0415 - in its own process, while the job starts
+
+        recording = Recording(
+            folder=run.journal.folder,
+            stored=stored,
+            open_store=run.open_store,
+            seal=run.seal,
+            environment_mode=run.header["environment_mode"],
+            known=run.known,
+        )
+        record(recording, ends)
+
+    def supervisor(ends: SupervisorEnds) -> NoReturn:
+        watch(
+            Watch(
+                folder=run.journal.folder,
+                journal=run.journal.events,
+                lock=run.journal.lock,
+                stored=stored,
+                redact=run.redact,
+                ignored=run.ignored,
+                preimage_max_bytes=run.preimage_max_bytes,
+                linger_seconds=run.linger_seconds,
+                inherited=_inherited(run.header["streams"]),
+                cwd=run.header["cwd"],
+            ),
+            ends,
+        )
+
+    try:
+        return run.session.run(Roles(recorder=recorder, supervisor=supervisor), run.journal.lock)
+    finally:
+        os.close(run.journal.lock)
+        os.close(run.journal.events)
+
+
+def _inherited(streams: dict[str, dict[str, Any]]) -> tuple[tuple[str, str], ...]:
+    """Name the files the job is given already open, and how: ``r`` read, ``w`` on top of what is there, ``t`` from empty."""
+    found = []
+    for name, facts in streams.items():
+        if facts["kind"] == "file" and not facts.get("same_as"):
+            empty = not facts.get("size_bytes") and not facts["offset_bytes"]
+            found.append((facts["path"], "r" if name == "stdin" else "t" if empty else "w"))
+    return tuple(found)

@@ -1,0 +1,95 @@
+"""Finishing runs whose recording was cut off: from their journals, by whatever command comes next.
+
+A journal is live while any process of its recording holds the lock file; the kernel lets go of it when the last one is gone.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import mmap
+import os
+from collections.abc import Callable
+from typing import TYPE_CHECKING
+
+from reenact.capture.code import CodeObserver
+from reenact.capture.intake import Intake
+from reenact.capture.journal import read_records
+from reenact.capture.observation import Observation
+from reenact.capture.recorder import Recording, finish_run, remove_journal
+from reenact.ids import RunId, is_run_id
+from reenact.model.bundle import Bundle
+
+if TYPE_CHECKING:
+    from reenact.store.opening import Store
+
+__all__ = ["LOCK", "abandoned", "recover"]
+
+LOCK = "lock"
+
+
+def _lock(folder: str) -> int | None:
+    """Take a journal's lock; None while its recording lives."""
+    try:
+        descriptor = os.open(f"{folder}/{LOCK}", os.O_RDWR | os.O_CLOEXEC)
+    except OSError:
+        return None
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except OSError:
+        os.close(descriptor)
+        return None
+    return descriptor
+
+
+def abandoned(journals: str) -> list[str]:
+    """List the journal folders that nobody is writing, oldest first."""
+    found = []
+    with contextlib.suppress(FileNotFoundError):
+        for name in sorted(os.listdir(journals)):
+            if not is_run_id(name):
+                continue
+            descriptor = _lock(f"{journals}/{name}")
+            if descriptor is not None:
+                os.close(descriptor)
+                found.append(f"{journals}/{name}")
+    return found
+
+
+def recover(store: Store, folder: str, seal: Callable[[Store, Bundle], None], reason: str) -> Bundle | None:
+    """Turn a journal into a bundle with status ``incomplete``; None when it holds nothing, or somebody else is at it.
+
+    Raises:
+        StoreError: the store cannot be written; the journal stays.
+    """
+    lock = _lock(folder)
+    if lock is None:
+        return None
+    try:
+        run_id = RunId(os.path.basename(folder))
+        if run_id in store.runs.ids():
+            remove_journal(folder)  # killed between sealing and tidying up
+            return None
+        observation = Observation()
+        with contextlib.suppress(FileNotFoundError), open(f"{folder}/events", "rb") as file:  # noqa: PTH123
+            for record in read_records(file.read()):
+                observation.apply(record)
+        store.discard_unfinished(run_id)
+        if not observation.header:
+            remove_journal(folder)  # the job had not begun
+            return None
+        writer = store.writer(run_id)
+        intake = Intake(writer, store.stats)
+        code = CodeObserver(observation.header["root"])
+        code.start()
+        recording = Recording(
+            folder=folder,
+            stored=mmap.mmap(-1, 8),
+            open_store=lambda: store,
+            seal=seal,
+            environment_mode=observation.header["environment_mode"],
+        )
+        cut = "" if observation.ended_ns is not None and reason == "" else reason or "the recording was cut off"
+        return finish_run(recording, store, writer, observation, intake, code, "", cut)
+    finally:
+        os.close(lock)

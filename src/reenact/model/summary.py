@@ -47,8 +47,8 @@ def replayable(bundle: Bundle) -> str:
         return "no (the recording was cut off)"
     if bundle.environment.mode != "sealed":
         return "no (the environment was only described)"
-    reasons = [h.code for h in bundle.determinism.hazards if not h.exact] + [gap.code for gap in bundle.capture.gaps]
-    distinct = [*dict.fromkeys(reasons)]
+    # A gap that matters is a hazard too.
+    distinct = [*dict.fromkeys(hazard.code for hazard in bundle.determinism.hazards if not hazard.exact)]
     if not distinct:
         return "exact"
     more = len(distinct) - _NAMED_REASONS

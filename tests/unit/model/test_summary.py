@@ -5,7 +5,7 @@ from typing import Any
 
 import pytest
 
-from reenact.model.bundle import Capture, Determinism, Gap, Hazard
+from reenact.model.bundle import Determinism, Hazard
 from reenact.model.code import Code
 from reenact.model.summary import code_name, replayable, seconds, summary_line
 from tests.bundles import RUN_ID, artifact, bundle
@@ -46,10 +46,6 @@ def hazard(code: str, *, exact: bool = False) -> Hazard:
         (
             {"determinism": Determinism(hazards=tuple(hazard(c) for c in "abcde"))},
             "not certain (a, b, c, and 2 more)",
-        ),
-        (
-            {"capture": Capture(method="strace", tool="t", tool_version="0", gaps=(Gap(code="large", message=""),))},
-            "not certain (large)",
         ),
         ({"status": "incomplete"}, "no (the recording was cut off)"),
         ({"environment": replace(bundle().environment, mode="described")}, "no (the environment was only described)"),

@@ -40,6 +40,7 @@ def _of_bundle(bundle: Bundle) -> Iterator[tuple[Digest, str]]:
     for digest, what in (
         (bundle.environment.manifest, "environment manifest"),
         (bundle.environment.lock, "environment lock"),
+        (bundle.capture.host_files, "host files manifest"),
         (bundle.capture.absent, "list of absent paths"),
         (bundle.capture.stat_facts, "host facts"),
     ):

@@ -17,7 +17,14 @@ def test_everything_kept_is_named() -> None:
         plain,
         launch=replace(plain.launch, stdout=stream),
         environment=replace(plain.environment, manifest=of_bytes(b"m"), lock=of_bytes(b"l")),
-        capture=Capture(method="kernel", tool="t", tool_version="0", absent=of_bytes(b"a"), stat_facts=of_bytes(b"f")),
+        capture=Capture(
+            method="kernel",
+            tool="t",
+            tool_version="0",
+            host_files=of_bytes(b"h"),
+            absent=of_bytes(b"a"),
+            stat_facts=of_bytes(b"f"),
+        ),
         determinism=Determinism(tapes={"http": of_bytes(b"t")}),
     )
     assert {what: digest for digest, what in of_bundle(made).items()} == {
@@ -27,6 +34,7 @@ def test_everything_kept_is_named() -> None:
         "stdout": of_bytes(b"s"),
         "environment manifest": of_bytes(b"m"),
         "environment lock": of_bytes(b"l"),
+        "host files manifest": of_bytes(b"h"),
         "list of absent paths": of_bytes(b"a"),
         "host facts": of_bytes(b"f"),
         "tape http": of_bytes(b"t"),

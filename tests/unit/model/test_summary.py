@@ -25,7 +25,7 @@ def test_code_that_is_not_versioned_is_left_out_and_a_failure_is_said() -> None:
 def test_only_data_whose_bytes_were_used_counts() -> None:
     inputs = (
         artifact("a", b"a", "read"),
-        artifact("b", b"b", "probed"),
+        artifact("b", b"b", "probed", need="stat"),
         artifact("d", None, "listed"),
         artifact("u", b"u", "updated"),
     )

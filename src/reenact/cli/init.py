@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
 from reenact.cli.text import printable
 from reenact.cli.verb import settings_for, store_option, verb
 
@@ -21,7 +23,7 @@ def command(*, store: str | None) -> int:
     """
     from reenact.actions.initialise import init  # noqa: PLC0415 - help needs no action
 
-    for part in init(settings_for(store)):
+    for part in init(Path.cwd(), lambda: settings_for(store)):
         state = "made" if part.made else "there already"
         print(f"{part.what:<14} {state:<14} {printable(part.where)}")
     return 0

@@ -75,7 +75,7 @@ json_option = click.option("--json", "as_json", is_flag=True, help="Print one JS
 run_argument = click.argument("reference", metavar="RUN")
 
 
-class Pairs(click.ParamType):  # type: ignore[type-arg] - generic only in newer clicks
+class Pairs(click.ParamType):  # type: ignore[type-arg]  # generic only in newer clicks
     """``key=value`` words, read into a pair."""
 
     name = "key=value"
@@ -90,7 +90,7 @@ class Pairs(click.ParamType):  # type: ignore[type-arg] - generic only in newer 
         return key, text
 
 
-class Moment(click.ParamType):  # type: ignore[type-arg] - same
+class Moment(click.ParamType):  # type: ignore[type-arg]  # same
     """A point in time: a date, an RFC 3339 time (UTC where it names no zone), or an age such as ``12h``."""
 
     name = "time"

@@ -1,0 +1,67 @@
+"""Make what a first recording would make, and a settings file to write choices into."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Final
+
+from reenact import atomic
+from reenact.actions.sealing import ensure_key
+from reenact.errors import StoreError
+from reenact.settings import SETTINGS_FILE, Settings
+from reenact.store.opening import open_store
+
+__all__ = ["Part", "init"]
+
+_TEMPLATE: Final = b"""\
+# Settings of reenact. Everything is optional; the reference page of the settings has all keys and their defaults.
+# job = "daily-load"          # without it the name of the script
+# store = ".reenact"          # where records are kept, relative to this file
+
+# [redact]
+# patterns = ["*_PIN"]        # further names whose values are secrets
+"""
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Part:
+    """One thing that a store's user has."""
+
+    what: str
+    where: str
+    made: bool
+    """False: it was there already, and was left as it is."""
+
+
+def init(folder: Path, load: Callable[[], Settings]) -> list[Part]:
+    """Make a folder the root of jobs, unless one above it has a settings file already.
+
+    Args:
+        folder: Where the settings file goes.
+        load: Reads the settings that hold there; called again after the file was made, as that moves the root.
+
+    Raises:
+        SettingsError: the settings that are there cannot be used.
+        StoreError: something cannot be made.
+    """
+    file = load().file
+    if file is None:
+        file = str(folder / SETTINGS_FILE)
+        try:
+            wrote = atomic.put_if_absent(Path(file), _TEMPLATE)
+        except OSError as error:
+            raise StoreError(f"{file} cannot be written: {error.strerror}") from error
+    else:
+        wrote = False
+    settings = load()
+    was_there = os.path.exists(os.path.join(settings.store, "store.json"))
+    store = open_store(settings.store, create=True)
+    key, made_key = ensure_key(store)
+    return [
+        Part(what="settings", where=file, made=wrote),
+        Part(what="store", where=store.location, made=not was_there),
+        Part(what="signing key", where=key, made=made_key),
+    ]

@@ -1,0 +1,87 @@
+"""Restore artifacts of a run straight from the store, without running anything."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+from reenact.actions.opening import opened, read_bundle, resolve
+from reenact.actions.placing import Placed, place
+from reenact.errors import IntegrityError, UnreplayableError, UsageError
+from reenact.model.artifact import Artifact
+from reenact.model.bundle import Bundle
+from reenact.settings import Settings
+from reenact.store.opening import Store
+
+__all__ = ["chosen", "restore"]
+
+
+def restore(settings: Settings, reference: str, names: Sequence[str], *, to: Path, inputs: bool) -> list[Placed]:
+    """Write outputs (or inputs) of a run below a folder.
+
+    Args:
+        settings: Where the store is.
+        reference: Which run.
+        names: Which artifacts, as `show` names them; none means all whose bytes are kept.
+        to: The folder; made when it is not there. Nothing in it is overwritten.
+        inputs: What the run read, as it was before, instead of what it made.
+
+    Raises:
+        RunNotFound, SignatureInvalid, MalformedBundle: the record cannot be used.
+        UsageError: a name is none of the run's, or something is in the way.
+        UnreplayableError: bytes are missing; all of them are named, and nothing was written.
+        IntegrityError: bytes are damaged; likewise.
+    """
+    store = opened(settings)
+    bundle = read_bundle(store, resolve(store, reference))
+    artifacts = chosen(bundle, names, inputs=inputs)
+    _check(store, artifacts)
+    return place(store.objects, artifacts, to)
+
+
+def chosen(bundle: Bundle, names: Sequence[str], *, inputs: bool) -> list[Artifact]:
+    """Choose artifacts by name; without names all that can be restored.
+
+    Raises:
+        UsageError: the run has no such artifact, or nothing of it is there to restore.
+    """
+    known = {artifact.name: artifact for artifact in (bundle.inputs if inputs else bundle.outputs)}
+    if not names:
+        return [
+            artifact for artifact in known.values() if not artifact.temporary and not _hollow(artifact, inputs=inputs)
+        ]
+    kind, other = ("input", "outputs") if inputs else ("output", "inputs")
+    for name in names:
+        if name not in known:
+            hint = f"its {kind}s are: {', '.join(list(known)[:5]) or 'none'}; for {other} see --inputs"
+            raise UsageError(f"run {bundle.run_id} has no {kind} {name!r}", hint=hint)
+        if reason := _hollow(known[name], inputs=inputs):
+            raise UsageError(f"{kind} {name!r} of run {bundle.run_id} cannot be restored: {reason}")
+    return [known[name] for name in dict.fromkeys(names)]
+
+
+def _hollow(artifact: Artifact, *, inputs: bool) -> str:
+    """Say why there is nothing to restore; empty when there is."""
+    if not inputs and "deleted" in artifact.access:
+        return "the run deleted it"
+    if artifact.entry.type == "file" and artifact.entry.digest is None:
+        return "the run only asked about it" if artifact.entry.need == "stat" else "its bytes were not kept"
+    if artifact.entry.type in {"socket", "device"}:
+        return f"it is a {artifact.entry.type}"
+    return ""
+
+
+def _check(store: Store, artifacts: Sequence[Artifact]) -> None:
+    """Refuse before anything is written, naming all that is not there."""
+    names = {a.entry.digest: a.name for a in reversed(artifacts) if a.entry.digest is not None}
+    findings = store.objects.verify(names, content=False)
+    missing = tuple(names[f.digest] for f in findings if f.problem == "missing")
+    damaged = tuple(names[f.digest] for f in findings if f.problem == "damaged")
+    if damaged:
+        raise IntegrityError(
+            f"the store's bytes are damaged for: {', '.join(damaged)}", hint="see: reenact verify --all"
+        )
+    if missing:
+        raise UnreplayableError(
+            f"the store has no bytes for: {', '.join(missing)}", missing=missing, hint="see: reenact verify --all"
+        )

@@ -35,6 +35,9 @@ _SHORT: Final = 12
 MARKER: Final = re.compile(r"‹redacted:([A-Za-z0-9_.-]{1,64}):([0-9a-f]{12})›")
 _UNFIT: Final = re.compile(r"[^A-Za-z0-9_.-]")
 
+_LINE_BYTES: Final = 4096
+"""A line up to this length is held back until it is whole: forms are found in whole lines."""
+
 _LINE_LENGTH: Final = 16
 """Lines of a multi-line secret (a key) from this length on are secrets of their own: logs indent and wrap them."""
 
@@ -123,11 +126,6 @@ class Redactor:
 
     # Redacting
 
-    @property
-    def longest_bytes(self) -> int:
-        """Length of the longest value that is looked for, in bytes of UTF-8; 0 when none is known."""
-        return max((len(value.encode("utf-8", "surrogateescape")) for value in self._known), default=0)
-
     def fingerprint(self, value: str) -> str:
         """Give the keyed fingerprint of a secret: the same for the same value under the same key."""
         return FINGERPRINT_PREFIX + hmac.digest(self._key, value.encode("utf-8", "surrogateescape"), "sha256").hex()
@@ -136,8 +134,28 @@ class Redactor:
         """Replace every known value and every secret form in a text."""
         return self._until_stable(text, allow_forms=True)
 
+    @property
+    def longest_bytes(self) -> int:
+        """So many bytes of a stream may have to be held back, lest a secret lie across two pieces of it; never zero."""
+        known = max((len(value.encode("utf-8", "surrogateescape")) for value in self._known), default=0)
+        return max(known, _LINE_BYTES)
+
+    @property
+    def longest_multiline_bytes(self) -> int:
+        """Length of the longest known value that has several lines; zero without one."""
+        lengths = (len(value.encode("utf-8", "surrogateescape")) for value in self._known if "\n" in value)
+        return max(lengths, default=0)
+
+    def secrets_in(self, text: str) -> list[Span]:
+        """Find every known value and secret form in a text, in no particular order; stretches may overlap."""
+        return [*self._known_in(text), *secret_forms.find(text)]
+
     def data(self, data: bytes) -> bytes:
-        """Redact captured bytes; bytes that are not UTF-8 stay as they are. Wants the whole capture, lest a secret straddle."""
+        """Redact captured bytes; bytes that are not UTF-8 stay as they are.
+
+        A secret that lies across two calls is missed:
+        for a stream that comes in pieces see :mod:`reenact.capture.redact_stream`.
+        """
         before = data.decode("utf-8", "surrogateescape")
         after = self.text(before)
         return data if after == before else after.encode("utf-8", "surrogateescape")

@@ -39,14 +39,16 @@ _URL_LOGIN: Final = (
     r"://[^\s/?#:@'\"]*+:(?!\d{1,5}/)((?:(?!://)[^\s'\"]){0,512}?[^\s'\"@])@(?=[^\s@'\"/?#]{0,256}+(?:[\s/?#'\"]|\Z))"
 )
 # A scheme may come first. What begins like an expansion is a reference to a secret, not one.
-_AUTHORIZATION: Final = r"(?i)authorization['\"]?\s*[:=]\s*['\"]?(?:[A-Za-z][\w-]{2,15}\s+)?+(?![$`{<%])([^\s'\",;]+)"
+_AUTHORIZATION: Final = (
+    r"(?i)authorization['\"]?[ \t]*[:=][ \t]*['\"]?(?:[A-Za-z][\w-]{2,15}[ \t]+)?+(?![$`{<%])([^\s'\",;]+)"
+)
 
 _FORMS: Final = (
     _Form("private-key", ("private key",), "(?s)" + _KEY_BLOCK),
     _Form("url-password", ("://",), _URL_LOGIN),
     _Form("url-password", ("jdbc:oracle:",), r"(?i)jdbc:oracle:\w+:[^/\s@]+/([^@\s]+)@"),
     _Form("authorization", ("authorization",), _AUTHORIZATION),
-    _Form("bearer", ("bearer ",), r"(?i)\bbearer\s+(?=[A-Za-z._~+/=-]*\d)([A-Za-z0-9._~+/=-]{8,})"),
+    _Form("bearer", ("bearer ",), r"(?i)\bbearer[ \t]+(?=[A-Za-z._~+/=-]*\d)([A-Za-z0-9._~+/=-]{8,})"),
     _Form("cookie", ("cookie:",), r"(?im)\b(?:set-)?cookie:[ \t]*([^\r\n'\"]+)"),
     _Form("aws-key", ("akia", "asia", "abia", "acca"), r"\b(?:AKIA|ASIA|ABIA|ACCA)[A-Z2-7]{16}\b"),
     _Form("github-token", ("ghp_", "gho_", "ghu_", "ghs_", "ghr_"), r"\bgh[opsur]_[A-Za-z0-9]{36,255}"),
@@ -98,7 +100,7 @@ def _assigned(text: str) -> Iterator[Span]:
             continue
         at = value.end()  # Never read twice: a line of `password=password=...` costs linear time.
         kind = value.lastgroup
-        before = text[max(0, named.start() - 2) : named.start()].rstrip()
+        before = text[max(0, named.start() - 2) : named.start()].rstrip(" \t")
         if kind == "bare" and (before.endswith(("(", ",")) or value[kind].lower() in _TYPES):
             continue  # A keyword argument or an annotation: what is bare there is a name, not a literal.
         if kind != "code" and secret_names.is_secret(name, value[kind]):
@@ -106,7 +108,10 @@ def _assigned(text: str) -> Iterator[Span]:
 
 
 def find(text: str) -> list[Span]:
-    """Find what is secret by its form, in no particular order; stretches may overlap. Linear in the text's length."""
+    """Find what is secret by its form, in no particular order; stretches may overlap. Linear in the text's length.
+
+    Every form but the key block lies within one line, so that a stream can be searched line by line.
+    """
     lowered = text.lower()
     spans: list[Span] = []
     for form in _FORMS:

@@ -17,6 +17,7 @@ from reenact.actions.sealing import fingerprint_key, seal_bundle
 from reenact.capture.host import affinity, limits
 from reenact.capture.live import LiveRun, begin, run_live
 from reenact.capture.redact import Redactor
+from reenact.capture.redact_stream import StreamRedactor
 from reenact.capture.session import Command, Session
 from reenact.errors import ReenactError, UsageError
 from reenact.settings import job_name
@@ -112,8 +113,7 @@ def _prepare(settings: Settings, request: RunRequest) -> _Prepared:
         Command(argv=request.argv, environment=environment),
         journal.folder,
         settings.capture.stream_max_bytes,
-        redactor.data,
-        redactor.longest_bytes,
+        lambda: StreamRedactor(redactor),
     )
     variables, redacted = redactor.variables(environment)
     header = {

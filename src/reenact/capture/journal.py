@@ -45,7 +45,8 @@ class JournalWriter:
         self._descriptor = descriptor
         self._buffer: list[bytes] = []
         self._buffered = 0
-        self._position = 0
+        self.position = os.fstat(descriptor).st_size
+        """The journal's length with all that was written, flushed or not."""
         self.broken = ""
         """Why nothing more is written (the disk is full), else empty."""
 
@@ -55,10 +56,10 @@ class JournalWriter:
         line = b"%08x %b\n" % (zlib.crc32(body), body)
         self._buffer.append(line)
         self._buffered += len(line)
-        self._position += len(line)
+        self.position += len(line)
         if self._buffered >= _FLUSH_BYTES:
             self.flush()
-        return self._position
+        return self.position
 
     @property
     def pending(self) -> bool:

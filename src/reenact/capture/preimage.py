@@ -38,6 +38,11 @@ class PreimageKeeper:
         self._count = 0
         self._held: list[int] = []
 
+    @property
+    def holding(self) -> bool:
+        """Whether any bytes are kept in open descriptors of this process alone."""
+        return bool(self._held)
+
     def keep(self, path: str, found: Stat, *, needed: int, name_only: bool) -> tuple[str, str]:
         """See :class:`reenact.capture.files.Preimages`."""
         if 0 <= needed <= int.from_bytes(self._stored[:8], "little"):

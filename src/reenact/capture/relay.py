@@ -11,9 +11,9 @@ import errno
 import os
 import select
 from collections.abc import Callable
-from typing import Final
+from typing import Final, Protocol
 
-__all__ = ["Relay", "Spool"]
+__all__ = ["Relay", "Spool", "StreamFilter"]
 
 _SPLICE_NONBLOCK: Final = 2
 _CHUNK_BYTES: Final = 1 << 16
@@ -24,31 +24,39 @@ _libc.tee.restype = ctypes.c_ssize_t
 _libc.tee.argtypes = (ctypes.c_int, ctypes.c_int, ctypes.c_size_t, ctypes.c_uint)
 
 
+class StreamFilter(Protocol):
+    """Takes secrets out of a stream that comes in pieces."""
+
+    def feed(self, data: bytes) -> bytes:
+        """Take the next piece; give what can be written now."""
+
+    def close(self) -> bytes:
+        """Give the rest."""
+
+
 class Spool:
-    """A growing file of what went through a stream: redacted before it is written, and capped.
+    """A growing file of what went through a stream: redacted before it is written, and capped."""
 
-    A secret may lie across two chunks, so the last bytes that could begin one are held back until more follows.
-    """
-
-    def __init__(self, path: str, max_bytes: int, redact: Callable[[bytes], bytes], hold_bytes: int) -> None:
+    def __init__(self, path: str, max_bytes: int, new_filter: Callable[[], StreamFilter]) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._left = max_bytes
-        self._redact = redact
-        self._hold = hold_bytes
-        self._held = b""
+        self._new_filter = new_filter
+        self._filter = new_filter()
         self._over = path + ".truncated"
 
     def write(self, data: bytes) -> None:
         """Take the next bytes of the stream."""
-        data = self._redact(self._held + data) if self._hold else data
-        cut = max(len(data) - self._hold, 0) if self._hold else len(data)
-        self._held = data[cut:]
-        self._put(data[:cut])
+        if self._left:
+            self._put(self._filter.feed(data))
+
+    def flush(self) -> None:
+        """Write what was held back: nothing more is expected."""
+        self._put(self._filter.close())
+        self._filter = self._new_filter()
 
     def close(self) -> None:
-        """Write what was held back."""
-        self._put(self._held)
-        self._held = b""
+        """Write what was held back, and close the file."""
+        self.flush()
         os.close(self._file)
 
     def _put(self, data: bytes) -> None:
@@ -123,6 +131,8 @@ class Relay:
         """Move everything that is there."""
         while self.open and self.move():
             pass
+        if self.open:
+            self._spool.flush()
 
     def finish(self) -> None:
         """Stop: close our end, so that a job that still writes meets a broken pipe."""

@@ -22,7 +22,7 @@ from dataclasses import dataclass, field
 from typing import Any, Final, NoReturn
 
 from reenact.capture import streams
-from reenact.capture.relay import Relay, Spool
+from reenact.capture.relay import Relay, Spool, StreamFilter
 from reenact.capture.trace import filter as filter_program
 from reenact.capture.trace import seccomp
 from reenact.errors import CaptureError
@@ -57,6 +57,8 @@ class Command:
     cwd: str | None = None
     enter: Callable[[], None] | None = None
     """Called in the new process first; it may return in a descendant (a closed world)."""
+    entered: Callable[[], None] | None = None
+    """Called here after the new process was started: waits until `enter` is through, or raises."""
     in_world: bool = False
     """The job lives in a file tree of its own, seen from here under /proc/PID/root."""
     stdin: int | None = None
@@ -125,9 +127,8 @@ class Session:
     folder: str
     """The run's journal folder."""
     stream_max_bytes: int
-    redact: Callable[[bytes], bytes]
-    hold_bytes: int
-    """How many bytes a secret can have, at most, less one; 0 when none is known."""
+    new_filter: Callable[[], StreamFilter]
+    """Makes what takes secrets out of one stream."""
     _job: int = 0
     _listener: int = -1
     _supervisor: int = 0
@@ -137,16 +138,27 @@ class Session:
     _job_ends: dict[int, int] = field(default_factory=dict)
     _close_after_fork: list[int] = field(default_factory=list)
 
-    def prepare(self) -> dict[str, dict[str, Any]]:
-        """Look at the standard streams and stand between where a copy is wanted; describe them."""
+    def kill(self) -> None:
+        """End the job."""
+        with contextlib.suppress(ProcessLookupError):
+            os.kill(self._job, signal.SIGKILL)
+
+    def prepare(self, as_if: dict[str, dict[str, Any]] | None = None) -> dict[str, dict[str, Any]]:
+        """Look at the standard streams and stand between where a copy is wanted; describe them.
+
+        Args:
+            as_if: Descriptions to use instead of looking.
+        """
         given = {0: self.command.stdin, 1: self.command.stdout, 2: self.command.stderr}
         described = {}
         for number, name in enumerate(("stdin", "stdout", "stderr")):
             descriptor = number if given[number] is None else given[number]
-            described[name] = streams.describe(descriptor)  # type: ignore[arg-type]
+            described[name] = as_if[name] if as_if else streams.describe(descriptor)  # type: ignore[arg-type]
             if given[number] is not None:
                 self._job_ends[number] = given[number]  # type: ignore[assignment]
         shared = described["stdout"]["kind"] != "closed" and streams.same_file(self._end(1), self._end(2))
+        if as_if is not None:
+            shared = "same_as" in as_if["stderr"]
         for number, name in ((1, "stdout"), (2, "stderr")):
             if number == 2 and shared:
                 described[name]["same_as"] = "stdout"
@@ -162,7 +174,7 @@ class Session:
     def _stand_between(self, number: int, name: str) -> None:
         sink = self._end(number)
         source, job_end = os.pipe()
-        spool = Spool(f"{self.folder}/{name}", self.stream_max_bytes, self.redact, self.hold_bytes)
+        spool = Spool(f"{self.folder}/{name}", self.stream_max_bytes, self.new_filter)
         self._relays.append(Relay(source, sink, spool))
         self._job_ends[number] = job_end
         self._close_after_fork.append(job_end)
@@ -258,6 +270,8 @@ class Session:
         for descriptor in self._close_after_fork:
             os.close(descriptor)
         self._close_after_fork.clear()
+        if self.command.entered is not None:
+            self.command.entered()
         message, ancillary, _, _ = ours.recvmsg(256, socket.CMSG_SPACE(4) + socket.CMSG_SPACE(_CREDENTIALS.size))
         job = self._job
         for _, kind, data in ancillary:

@@ -21,6 +21,7 @@ from reenact.capture.trace.supervisor import Observer, Supervisor
 
 __all__ = ["Watch", "watch"]
 
+_PATIENCE_SECONDS: Final = 0.002
 _INHERITED: Final = {"r": os.O_RDONLY, "w": os.O_WRONLY | os.O_APPEND, "t": os.O_WRONLY | os.O_TRUNC}
 
 
@@ -50,9 +51,10 @@ def watch(watch: Watch, ends: SupervisorEnds) -> NoReturn:
     prefix = ends.prefix
     journal = JournalWriter(watch.journal)
     supervisor = Supervisor(ends.listener, ends.root, watch.redact, prefix)
+    keeper = PreimageKeeper(f"{watch.folder}/before", watch.preimage_max_bytes, watch.stored, prefix)
     states = FileStates(
         LiveFileSystem(prefix),
-        PreimageKeeper(f"{watch.folder}/before", watch.preimage_max_bytes, watch.stored, prefix),
+        keeper,
         journal.write,
         ignored=watch.ignored,
     )
@@ -73,11 +75,25 @@ def watch(watch: Watch, ends: SupervisorEnds) -> NoReturn:
         journal.write(["h", "outlived", "a process outlives the job: what it does from now on is not recorded", ""])
     journal.write(["end", time.time_ns(), supervisor.calls])
     observer.flush()
+    if keeper.holding:
+        _wait_for_recorder(watch.stored, journal.position, ends.wake)
     os.close(ends.wake)
     if not ended:
         os.close(watch.lock)  # the recording is over: the journal may be finished by others
         seccomp.answer_blindly(ends.listener)
     os._exit(0)
+
+
+def _wait_for_recorder(stored: mmap.mmap, position: int, wake: int) -> None:
+    """Stay until the recorder has read what is kept only in descriptors of this process, or is gone."""
+    while int.from_bytes(stored[:8], "little") < position:
+        try:
+            os.write(wake, b"j")
+        except BlockingIOError:
+            pass
+        except OSError:
+            return
+        time.sleep(_PATIENCE_SECONDS)
 
 
 def _asked(descriptor: int) -> bool | None:

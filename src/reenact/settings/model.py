@@ -29,7 +29,9 @@ class Capture:
         "described",
     )
     linger_seconds: float = number_of_seconds(
-        "How long to wait, after the command ended, for processes it left behind.", 0.0
+        "How long to wait, after the command ended, for processes it left behind (a log writer, a process substitution);"
+        " no time passes when there are none.",
+        0.25,
     )
     preimage_max_bytes: int = number_of_bytes(
         "The largest file whose old content is copied before the run overwrites it; a larger one is a recorded gap.",

@@ -1,0 +1,252 @@
+"""Executing a replay: the recorded command, under the recorded conditions, in its closed world, itself recorded."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import pty
+import signal
+import threading
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from reenact.capture.live import Journal, LiveRun, run_live
+from reenact.capture.relay import StreamFilter
+from reenact.capture.session import Command, Ending, Session
+from reenact.digests import Digest
+from reenact.errors import SandboxError
+from reenact.model.artifact import Entry
+from reenact.model.bundle import Bundle, Stream
+from reenact.model.environment import Manifest
+from reenact.model.paths import from_text, to_text
+from reenact.replay.sandbox import Sandbox
+from reenact.replay.world import World, conditions_of
+
+if TYPE_CHECKING:
+    from reenact.store.opening import Store
+
+__all__ = ["Execution", "execute", "header_of", "known_contents"]
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Execution:
+    """What is needed to execute a replay beside the record and its world."""
+
+    run_id: str
+    started_ns: int
+    journal: Journal
+    argv: tuple[str, ...]
+    """With secrets put back; surrogate-escaped."""
+    environment: Mapping[str, str]
+    """Likewise."""
+    stdin: bytes | None
+    """What went through standard input, when that was recorded."""
+    redact_text: Callable[[str], str]
+    new_filter: Callable[[], StreamFilter]
+    """Takes secrets out of the standard streams."""
+    stream_max_bytes: int
+    preimage_max_bytes: int
+    timeout_seconds: float
+    open_store: Callable[[], Store]
+    seal: Callable[[Store, Bundle], None]
+
+
+def known_contents(bundle: Bundle, manifest: Manifest, upper: str) -> Callable[[str], tuple[Digest, int] | None]:
+    """Give what is known, without reading, of a path in the world: what lies in a lower layer is what the record says."""
+    entries: dict[str, Entry] = {from_text(e.path): e for e in manifest.entries if e.digest is not None}
+    entries.update({from_text(a.entry.path): a.entry for a in bundle.inputs if a.entry.digest is not None})
+
+    def known(path: str) -> tuple[Digest, int] | None:
+        entry = entries.get(path)
+        if entry is None or entry.digest is None or os.path.lexists(upper + path):
+            return None
+        return entry.digest, entry.size_bytes
+
+    return known
+
+
+def header_of(bundle: Bundle, execution: Execution, streams: dict[str, dict[str, Any]]) -> dict[str, Any]:
+    """Describe the replay as a run of its own: as the record has it, but for its identity."""
+    launch = bundle.launch
+    return {
+        "run_id": execution.run_id,
+        "started_ns": execution.started_ns,
+        "replay_of": bundle.run_id,
+        "job": bundle.job,
+        "argv": [from_text(word) for word in launch.argv],
+        "cwd": from_text(launch.cwd),
+        "root": from_text(launch.root),
+        "home": from_text(bundle.environment.variables.get("HOME", "")),
+        "user": bundle.user,
+        "uid": launch.uid,
+        "gid": launch.gid,
+        "groups": list(launch.groups),
+        "umask": launch.umask,
+        "hostname": launch.hostname,
+        "limits": {name: list(pair) for name, pair in launch.limits.items()},
+        "affinity": list(launch.affinity),
+        "streams": streams,
+        "variables": bundle.environment.variables,
+        "redacted": bundle.environment.redacted,
+        "parameters": bundle.parameters,
+        "labels": bundle.labels,
+        "rung": "kernel",
+        "environment_mode": "sealed",
+    }
+
+
+def execute(bundle: Bundle, manifest: Manifest, world: World, execution: Execution) -> Ending:
+    """Run the recorded command in its world; the run is stored as a replay of the record.
+
+    Raises:
+        SandboxError: the world cannot be entered.
+    """
+    upper = os.fspath(world.upper)
+    sandbox = Sandbox(view=world.view, conditions=conditions_of(bundle.launch))
+    with contextlib.ExitStack() as stack:
+        stack.callback(sandbox.close)
+        given, kinds = _open_streams(bundle, execution, upper, tuple(world.view.lowers), stack)
+        command = Command(
+            argv=execution.argv,
+            environment=execution.environment,
+            enter=sandbox.enter,
+            entered=sandbox.wait_entered,
+            in_world=True,
+            **given,
+        )
+        session = Session(
+            command,
+            execution.journal.folder,
+            execution.stream_max_bytes,
+            execution.new_filter,
+        )
+        streams = session.prepare(as_if=kinds)
+        run = LiveRun(
+            journal=execution.journal,
+            header=header_of(bundle, execution, streams),
+            session=session,
+            redact=execution.redact_text,
+            open_store=execution.open_store,
+            seal=execution.seal,
+            ignored=(),
+            preimage_max_bytes=execution.preimage_max_bytes,
+            linger_seconds=0.0,
+            known=known_contents(bundle, manifest, upper),
+        )
+        with _deadline(session, execution.timeout_seconds):
+            return run_live(run)
+
+
+@contextlib.contextmanager
+def _deadline(session: Session, seconds: float) -> Iterator[None]:
+    if seconds <= 0:
+        yield
+        return
+    previous = signal.signal(signal.SIGALRM, lambda *_: session.kill())
+    signal.setitimer(signal.ITIMER_REAL, seconds)
+    try:
+        yield
+    finally:
+        signal.setitimer(signal.ITIMER_REAL, 0)
+        signal.signal(signal.SIGALRM, previous)
+
+
+def _open_streams(
+    bundle: Bundle, execution: Execution, upper: str, lowers: tuple[str, ...], stack: contextlib.ExitStack
+) -> tuple[dict[str, int], dict[str, dict[str, Any]]]:
+    """Give the job descriptors of the kinds it had; output goes nowhere but into the new record."""
+    launch = bundle.launch
+    given: dict[str, int] = {}
+    kinds: dict[str, dict[str, Any]] = {}
+    for name, stream in (("stdin", launch.stdin), ("stdout", launch.stdout), ("stderr", launch.stderr)):
+        if stream.same_as is not None and stream.same_as in given:
+            given[name] = given[stream.same_as]
+            kinds[name] = {**kinds[stream.same_as], "same_as": stream.same_as}
+            continue
+        descriptor = _open_stream(name, stream, execution, upper, lowers)
+        stack.callback(_close, descriptor)
+        given[name] = descriptor
+        kinds[name] = _facts(stream)
+    return given, kinds
+
+
+def _close(descriptor: int) -> None:
+    with contextlib.suppress(OSError):
+        os.close(descriptor)
+
+
+def _facts(stream: Stream) -> dict[str, Any]:
+    """Describe the stream for the new record as the old one has it."""
+    facts: dict[str, Any] = {"kind": stream.kind}
+    if stream.kind == "file" and stream.path is not None:
+        facts |= {"path": from_text(stream.path), "offset_bytes": stream.offset_bytes, "append": stream.append}
+        facts["size_bytes"] = stream.offset_bytes
+    if stream.kind == "terminal":
+        facts |= {"rows": stream.rows, "columns": stream.columns}
+    return facts
+
+
+def _open_stream(name: str, stream: Stream, execution: Execution, upper: str, lowers: tuple[str, ...]) -> int:
+    if name == "stdin":
+        return _open_stdin(stream, execution, upper, lowers)
+    if stream.kind == "file" and stream.path is not None:
+        flags = os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC | (os.O_APPEND if stream.append else 0)
+        path = upper + from_text(stream.path)
+        os.makedirs(os.path.dirname(path), exist_ok=True)
+        descriptor = os.open(path, flags, 0o644)
+        if not stream.append:
+            os.lseek(descriptor, stream.offset_bytes, os.SEEK_SET)
+        return descriptor
+    if stream.kind == "terminal":
+        return _terminal(stream)
+    return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
+
+
+def _open_stdin(stream: Stream, execution: Execution, upper: str, lowers: tuple[str, ...]) -> int:
+    if stream.kind == "file" and stream.path is not None:
+        path = from_text(stream.path)
+        for place in (upper, *lowers):
+            with contextlib.suppress(OSError):
+                descriptor = os.open(place + path, os.O_RDONLY | os.O_CLOEXEC)
+                os.lseek(descriptor, stream.offset_bytes, os.SEEK_SET)
+                return descriptor
+        raise SandboxError(f"standard input was the file {to_text(path)}, which is not in the world")
+    if execution.stdin is not None:
+        return _pipe_of(execution.stdin)
+    return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
+
+
+def _pipe_of(data: bytes) -> int:
+    """Give the reading end of a pipe through which `data` comes."""
+    readable, writable = os.pipe()
+
+    def feed() -> None:
+        rest = memoryview(data)
+        with contextlib.suppress(OSError):
+            while rest:
+                rest = rest[os.write(writable, rest) :]
+        os.close(writable)
+
+    threading.Thread(target=feed, daemon=True).start()
+    return readable
+
+
+def _terminal(stream: Stream) -> int:
+    """Give a terminal of the recorded size; what is written to it is thrown away, as nothing of it was recorded."""
+    ours, theirs = pty.openpty()
+    if stream.rows and stream.columns:
+        import fcntl  # noqa: PLC0415 - rarely needed
+        import struct  # noqa: PLC0415
+        import termios  # noqa: PLC0415
+
+        fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", stream.rows, stream.columns, 0, 0))
+
+    def drain() -> None:
+        with contextlib.suppress(OSError):
+            while os.read(ours, 1 << 16):
+                pass
+        os.close(ours)
+
+    threading.Thread(target=drain, daemon=True).start()
+    return theirs

@@ -1,0 +1,114 @@
+"""Seal bundles and verdicts into a store: sign, put, log, in this order; and check what was sealed."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from reenact import clock
+from reenact.digests import Digest, of_bytes
+from reenact.errors import KeyAbsent
+from reenact.ids import RunId
+
+if TYPE_CHECKING:
+    from reenact.model.bundle import Bundle
+    from reenact.model.verdict import Verdict
+    from reenact.seal.keys import PublicKey, SigningKey
+    from reenact.store.opening import Store
+
+__all__ = ["check_signature", "fingerprint_key", "logged_statements", "seal_bundle", "seal_verdict", "signing_key"]
+
+
+def fingerprint_key(location: str, store_id: str) -> bytes:
+    """Give the secret that keys the fingerprints of redacted values in a store; see `reenact.seal.keys`."""
+    from reenact.seal.keys import key_folder, load_fingerprint_key  # noqa: PLC0415 - the one part of it needed early
+
+    return load_fingerprint_key(key_folder(os.environ, Path(location)), store_id)
+
+
+def signing_key(store: Store) -> SigningKey:
+    """Give this user's signing key for a store, made on first use and made known to the store."""
+    from reenact.seal.keys import key_folder, load_signing_key  # noqa: PLC0415 - cryptography comes with it
+
+    key = load_signing_key(key_folder(os.environ, Path(store.location)), store.id)
+    if not store.keys.exists(key.public.key_id):
+        store.keys.put(key.public.key_id, key.public.record())
+    return key
+
+
+def seal_bundle(store: Store, bundle: Bundle) -> None:
+    """Sign a bundle, put the run, and log it. Durable when it returns.
+
+    Raises:
+        StoreError: the store cannot be written, or the key cannot be used.
+    """
+    from reenact.model.statement import PAYLOAD_TYPE, dump_bundle  # noqa: PLC0415 - late, like all of sealing
+    from reenact.seal.log import Entry, Log  # noqa: PLC0415
+    from reenact.seal.verify import seal  # noqa: PLC0415
+
+    key = signing_key(store)
+    payload = dump_bundle(bundle)
+    store.runs.put_run(RunId(bundle.run_id), seal(payload, PAYLOAD_TYPE, key), bundle)
+    entry = Entry(
+        kind="run",
+        run_id=bundle.run_id,
+        statement=of_bytes(payload),
+        key_id=key.public.key_id,
+        time=clock.timestamp(),
+    )
+    Log(store.backend).append(entry)
+
+
+def seal_verdict(store: Store, verdict: Verdict) -> None:
+    """Sign a verdict, put it beside the run it is about, and log it. Durable when it returns.
+
+    Raises:
+        StoreError: the store cannot be written, or the key cannot be used.
+    """
+    from reenact.model.statement import PAYLOAD_TYPE, dump_verdict  # noqa: PLC0415 - late, like all of sealing
+    from reenact.seal.log import Entry, Log  # noqa: PLC0415
+    from reenact.seal.verify import seal  # noqa: PLC0415
+
+    key = signing_key(store)
+    payload = dump_verdict(verdict)
+    store.runs.put_verdict(RunId(verdict.run_id), RunId(verdict.replay_run_id), seal(payload, PAYLOAD_TYPE, key))
+    entry = Entry(
+        kind="verdict",
+        run_id=verdict.run_id,
+        replay_run_id=verdict.replay_run_id,
+        statement=of_bytes(payload),
+        key_id=key.public.key_id,
+        time=clock.timestamp(),
+    )
+    Log(store.backend).append(entry)
+
+
+def check_signature(store: Store, envelope: bytes) -> tuple[bytes, str]:
+    """Check an envelope against the public keys the store knows; give its payload and the id of the key.
+
+    Raises:
+        SignatureInvalid: it is malformed, or not signed by any of them.
+    """
+    from reenact.model.statement import PAYLOAD_TYPE  # noqa: PLC0415 - late, like all of sealing
+    from reenact.seal.keys import PublicKey as Key  # noqa: PLC0415
+    from reenact.seal.verify import verify  # noqa: PLC0415
+
+    def find(key_id: str) -> PublicKey | None:
+        try:
+            return Key.parse(store.keys.get(key_id))
+        except KeyAbsent:
+            return None
+
+    return verify(envelope, PAYLOAD_TYPE, find)
+
+
+def logged_statements(store: Store) -> frozenset[Digest]:
+    """Give the digests of all signed payloads that were logged.
+
+    Raises:
+        IntegrityError: the log cannot be read.
+    """
+    from reenact.seal.log import Log  # noqa: PLC0415 - late, like all of sealing
+
+    return frozenset(entry.statement for entry in Log(store.backend).entries())

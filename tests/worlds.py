@@ -41,7 +41,8 @@ _TYPES: dict[int, EntryType] = {
 @dataclass(frozen=True)
 class _Lack:
     digest: Digest
-    code: str
+    problem: str
+    detail: str = ""
 
 
 class Memory:
@@ -68,7 +69,7 @@ class Memory:
         while view:
             view = view[os.write(descriptor, view) :]
 
-    def verify(self, digests: Collection[Digest], *, content: bool) -> list[_Lack]:
+    def verify(self, digests: Collection[Digest], /, *, content: bool) -> list[_Lack]:
         found = [_Lack(digest, "missing") for digest in digests if digest not in self.objects]
         return found + [_Lack(digest, "damaged") for digest in digests if content and digest in self.broken]
 

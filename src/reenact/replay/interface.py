@@ -19,19 +19,24 @@ class ObjectFinding(Protocol):
         ...
 
     @property
-    def code(self) -> str:
+    def problem(self) -> str:
         """``missing`` when it is not there at all; anything else means damaged."""
+        ...
+
+    @property
+    def detail(self) -> str:
+        """In words."""
         ...
 
 
 class ObjectChecker(Protocol):
     """Tells which objects are missing or damaged, all at once."""
 
-    def verify(self, digests: Collection[Digest], *, content: bool) -> Sequence[ObjectFinding]:
+    def verify(self, wanted: Collection[Digest], /, *, content: bool) -> Sequence[ObjectFinding]:
         """Check objects.
 
         Args:
-            digests: Which, each once.
+            wanted: Which, each once.
             content: Decode and hash the content itself, not only the stored bytes.
         """
         ...

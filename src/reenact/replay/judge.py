@@ -1,0 +1,208 @@
+"""Judge a replay: the record of a run beside the record of its replay. Pure.
+
+Outputs are compared by type, permission bits, digest and link target; never by time, owner or inode. What the replay needed
+and the record does not hold is named too: a result that is equal by luck proves nothing.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Collection, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from typing import Final
+
+from reenact.model.artifact import Artifact, Entry
+from reenact.model.bundle import Bundle, Stream
+from reenact.model.verdict import OutputJudgement, OutputLevel
+
+__all__ = ["EXIT_CODE", "Evidence", "judge"]
+
+EXIT_CODE: Final = "exit-code"
+_DELETED: Final = "deleted"
+_CHANGES: Final = frozenset({"created", "updated", "appended"})
+
+
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Evidence:
+    """One record with the objects it names."""
+
+    bundle: Bundle
+    entries: Collection[Entry] = ()
+    """Of its environment manifest and of its host files."""
+    absent: Collection[str] = ()
+    """Paths, in text form, that were opened or executed and were not there."""
+
+
+def judge(original: Evidence, replay: Evidence) -> tuple[tuple[OutputJudgement, ...], tuple[str, ...]]:
+    """Compare.
+
+    Returns:
+        A judgement of every output by name, then of the exit status and the standard streams where both records have them;
+        and what the replay needed that the record does not hold, in words, sorted.
+    """
+    judgements = sorted(_outputs(original.bundle, replay.bundle), key=lambda judgement: judgement.name)
+    judgements += _exit_code(original.bundle, replay.bundle)
+    for name in ("stdout", "stderr"):
+        judgements += _stream(name, getattr(original.bundle.launch, name), getattr(replay.bundle.launch, name))
+    return tuple(judgements), tuple(sorted(_unrecorded(original, replay)))
+
+
+# --- outputs
+
+
+def _lasting(artifacts: Iterable[Artifact]) -> dict[str, Artifact]:
+    return {artifact.entry.path: artifact for artifact in artifacts if not artifact.temporary}
+
+
+def _outputs(original: Bundle, replay: Bundle) -> Iterator[OutputJudgement]:
+    recorded, got = _lasting(original.outputs), _lasting(replay.outputs)
+    before = {artifact.entry.path: artifact.entry for artifact in original.inputs}
+    for path, artifact in recorded.items():
+        yield _output(artifact, got.get(path))
+    for path in got.keys() - recorded.keys():
+        artifact = got[path]
+        # A file opened for writing and left as it was is copied up by the overlay, which looks like a change.
+        if path not in before or _is_deletion(artifact) or _differences(before[path], artifact.entry):
+            yield OutputJudgement(name=artifact.name, verdict="extra", got=_shown(artifact))
+
+
+def _is_deletion(artifact: Artifact) -> bool:
+    return _DELETED in artifact.access and _CHANGES.isdisjoint(artifact.access)
+
+
+def _shown(artifact: Artifact) -> str:
+    """Say what an output is in one word or digest."""
+    entry = artifact.entry
+    if _is_deletion(artifact):
+        return _DELETED
+    if entry.type == "file":
+        return entry.digest or "bytes not kept"
+    return f"link to {entry.target}" if entry.type == "symlink" else entry.type
+
+
+def _output(recorded: Artifact, got: Artifact | None) -> OutputJudgement:
+    shown = _shown(recorded)
+    if got is None:
+        if _is_deletion(recorded):
+            return OutputJudgement(
+                name=recorded.name, verdict="different", recorded=shown, differences=("it was not deleted",)
+            )
+        return OutputJudgement(name=recorded.name, verdict="missing", recorded=shown)
+    if _is_deletion(recorded) or _is_deletion(got):
+        if _is_deletion(recorded) and _is_deletion(got):
+            return OutputJudgement(name=recorded.name, verdict="identical", recorded=shown, got=_shown(got))
+        which = "it was not deleted" if _is_deletion(recorded) else "it was deleted"
+        return OutputJudgement(
+            name=recorded.name, verdict="different", recorded=shown, got=_shown(got), differences=(which,)
+        )
+    differences = _differences(recorded.entry, got.entry)
+    return OutputJudgement(
+        name=recorded.name, verdict=_level(differences), recorded=shown, got=_shown(got), differences=tuple(differences)
+    )
+
+
+def _level(differences: Sequence[str]) -> OutputLevel:
+    return "different" if differences else "identical"
+
+
+def _differences(recorded: Entry, got: Entry) -> list[str]:
+    if recorded.type != got.type:
+        return [f"type: recorded {recorded.type}, got {got.type}"]
+    found = []
+    if recorded.type == "file":
+        found += _byte_differences(recorded, got)
+    if recorded.type == "symlink":
+        if recorded.target != got.target:
+            found.append(f"target: recorded {recorded.target}, got {got.target}")
+    elif recorded.mode != got.mode:  # a link's own mode means nothing
+        found.append(f"mode: recorded {recorded.mode:04o}, got {got.mode:04o}")
+    return found
+
+
+def _byte_differences(recorded: Entry, got: Entry) -> list[str]:
+    if recorded.digest is None:
+        return ["bytes: not known in the record"]
+    if got.digest is None:
+        return ["bytes: not known in the replay"]
+    if recorded.digest == got.digest:
+        return []
+    if recorded.size_bytes != got.size_bytes:
+        return [f"bytes: recorded {recorded.size_bytes} bytes, got {got.size_bytes}"]
+    return [f"bytes: other content of the same {got.size_bytes} bytes"]
+
+
+def _exit_code(original: Bundle, replay: Bundle) -> Iterator[OutputJudgement]:
+    if original.exit_code is None:
+        return
+    recorded = str(original.exit_code)
+    got = None if replay.exit_code is None else str(replay.exit_code)
+    differences = () if recorded == got else (f"recorded {recorded}, got {got or 'none'}",)
+    yield OutputJudgement(
+        name=EXIT_CODE,
+        verdict=_level(differences),
+        recorded=recorded,
+        got=got,
+        differences=differences,
+    )
+
+
+def _stream(name: str, recorded: Stream, got: Stream) -> Iterator[OutputJudgement]:
+    if recorded.pointer is None or got.pointer is None:
+        return
+    differences = []
+    if recorded.pointer.digest != got.pointer.digest:
+        differences.append(f"bytes: recorded {recorded.pointer.size_bytes} bytes, got {got.pointer.size_bytes}")
+    if recorded.truncated != got.truncated:
+        differences.append("only one of the two was kept whole")
+    yield OutputJudgement(
+        name=name,
+        verdict=_level(differences),
+        recorded=recorded.pointer.digest,
+        got=got.pointer.digest,
+        differences=tuple(differences),
+    )
+
+
+# --- what was not recorded
+
+
+def _entries(evidence: Evidence) -> dict[str, Entry]:
+    known = {entry.path: entry for entry in evidence.entries}
+    return known | {artifact.entry.path: artifact.entry for artifact in evidence.bundle.inputs}
+
+
+def _unrecorded(original: Evidence, replay: Evidence) -> Iterator[str]:
+    recorded = _entries(original)
+    for path, entry in _entries(replay).items():
+        if entry.need == "stat":
+            continue
+        known = recorded.get(path)
+        if known is None:
+            yield f"{path}: {'listed' if entry.need == 'list' else 'read'}, but the record does not have it"
+        elif entry.need == "list" and known.names is None:
+            yield f"{path}: listed, but the record does not have its names"
+        elif entry.need == "content" and known.need != "content" and known.digest is None:
+            yield f"{path}: read, but the record has only its size and time"
+    known_absent = _KnownAbsent(original, recorded)
+    for path in replay.absent:
+        if path not in recorded and not known_absent.tells(path):
+            yield f"{path}: looked for, and the record does not say whether it was there"
+
+
+class _KnownAbsent:
+    """Tells of which paths a record says that they were not there, or were the job's own."""
+
+    def __init__(self, original: Evidence, recorded: dict[str, Entry]) -> None:
+        self._absent = frozenset(original.absent)
+        self._names = {path: frozenset(entry.names) for path, entry in recorded.items() if entry.names is not None}
+        self._made = {artifact.entry.path for artifact in original.bundle.outputs} - recorded.keys()
+
+    def tells(self, path: str) -> bool:
+        """Go from the path towards the root until something is known."""
+        while path:
+            if path in self._absent or path in self._made:
+                return True
+            folder, _, name = path.rpartition("/")
+            if name not in self._names.get(folder or "/", {name}):
+                return True
+            path = folder
+        return False

@@ -103,9 +103,9 @@ def lay_out(
 def _checked_path(entry: Entry) -> str:
     path = from_text(entry.path)
     parts = path.split("/")
-    if path == "/":
+    if path == "/" and entry.type == "directory":
         return path
-    if parts[0] or "" in parts[1:] or "\0" in path or not {".", ".."}.isdisjoint(parts):
+    if not path.startswith("/") or "" in parts[1:] or "\0" in path or not {".", ".."}.isdisjoint(parts):
         raise MalformedBundle(f"an entry's path is not canonical: {entry.path!r}")
     return path
 

@@ -6,7 +6,7 @@ import re
 from collections.abc import Sequence
 from typing import Final
 
-__all__ = ["job_name"]
+__all__ = ["job_name", "script_of"]
 
 _INTERPRETER: Final = re.compile(
     r"(?:python|pypy|perl|ruby|lua|php|node|nodejs|deno|bun|tclsh)[0-9.]*|Rscript|(?:|ba|da|z|k|mk|fi)sh|java|julia"
@@ -29,11 +29,21 @@ _WITH_VALUE: Final = {
 def job_name(argv: Sequence[str]) -> str:
     """Name a job by its command: ``python -u jobs/etl.py --day 1`` is ``etl``, ``dbt run`` is ``dbt``."""
     program = _base(argv[0]) if argv else ""
-    script = _script(program, argv) if _INTERPRETER.fullmatch(program) else None
-    return script or _stem(program) or "job"
+    found = script_of(argv)
+    if found is None:
+        return _stem(program) or "job"
+    word, is_module = found
+    return word if is_module else _stem(_base(word))
 
 
-def _script(program: str, argv: Sequence[str]) -> str | None:
+def script_of(argv: Sequence[str]) -> tuple[str, bool] | None:
+    """Find the script an interpreter is given: the word, and whether it names a module (``-m``) rather than a file.
+
+    None when the program is no interpreter, or is given its program as text or on standard input.
+    """
+    program = _base(argv[0]) if argv else ""
+    if not _INTERPRETER.fullmatch(program):
+        return None
     with_value = next(
         (options for name, options in _WITH_VALUE.items() if program.startswith(name) or program.endswith(name)),
         frozenset[str](),
@@ -43,11 +53,12 @@ def _script(program: str, argv: Sequence[str]) -> str | None:
         if word in with_value:
             next(words, None)
         elif word == "-m" and not program.endswith("sh"):
-            return next(words, None)
+            module = next(words, None)
+            return (module, True) if module else None
         elif word in _INLINE or (program.endswith("sh") and re.fullmatch(r"-[a-z]*c", word)):
             return None
         elif not word.startswith(("-", "+")):
-            return _stem(_base(word))
+            return word, False
     return None
 
 

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from reenact.cli.progress import progress
-from reenact.cli.text import printable
+from reenact.cli.text import count, printable, size
 from reenact.cli.verb import EXITS, json_option, print_json, run_argument, settings_for, store_option, verb
 
 if TYPE_CHECKING:
@@ -13,7 +15,7 @@ if TYPE_CHECKING:
 
     from reenact.replay.plan import Plan
 
-__all__ = ["command"]
+__all__ = ["command", "exit_code"]
 
 
 @verb(
@@ -34,11 +36,32 @@ def command(*, reference: str, as_json: bool, store: str | None) -> int:
     with progress(f"checking {reference}"):
         made = plan(settings_for(store), reference)
     if as_json:
-        print_json(made)
+        # The sentences too: what scripts print for people.
+        print_json({**msgspec.to_builtins(made), "missing": made.missing})
     else:
         print("\n".join(_lines(made)))
-    return 0
+    return exit_code(made)
+
+
+def exit_code(plan: Plan) -> int:
+    """Give 0 when the run can be replayed, 4 when something that it needs is damaged, else 3."""
+    if plan.replayable:
+        return 0
+    return 4 if any(lack.problem == "damaged" for lack in plan.lacks) else 3
 
 
 def _lines(plan: Plan) -> Iterator[str]:
-    yield f"{'✔ replayable' if plan.replayable else '✘ unreplayable'} {printable(plan.run_id)}"
+    yield f"{'✔ replayable' if plan.replayable else '✘ unreplayable'} {plan.run_id}"
+    needs = f"{count(len(plan.pieces), 'piece')}, {size(plan.size_bytes)}"
+    yield f"  needs: {needs}"
+    if plan.rung is not None:
+        yield f"  rung: {plan.rung}, made as {'root' if plan.way == 'root' else 'an ordinary user'}"
+    for title, items in (
+        ("in the way", plan.obstacles),
+        ("lacking", [lack.sentence() for lack in plan.lacks]),
+        ("secret to be given", [f"{secret.name} ({secret.where})" for secret in plan.secrets]),
+        ("this machine differs", plan.drift),
+        ("hazard", [f"{hazard.code}: {hazard.message}" for hazard in plan.hazards]),
+    ):
+        for item in items:
+            yield f"  {title}: {printable(item)}"

@@ -17,7 +17,7 @@ from reenact.replay.mounts import View
 from reenact.replay.probe import probe, ways
 from reenact.replay.sandbox import Conditions
 from reenact.replay.world import conditions_of
-from tests.worlds import Record, run_in, start_in
+from tests.worlds import Record, entry, run_in, start_in
 
 
 @pytest.fixture(params=ways())
@@ -123,6 +123,17 @@ def test_a_changed_folder_can_be_renamed(record: Record, tmp_path: Path) -> None
     record.input("script.pl", b"rename 'old', 'new' or die $!")
     record.program("perl")
     assert shell(record, tmp_path, "perl script.pl; read x < new/a; echo $x; test -e old || echo gone") == "a\ngone\n"
+
+
+def test_a_renamed_folder_of_the_environment_is_gone_from_its_old_place(record: Record, tmp_path: Path) -> None:
+    record.program("perl")
+    record.environment["/opt/tool"] = entry("/opt/tool", "directory")
+    record.environment["/opt/tool/kept"] = entry("/opt/tool/kept", need="content", digest=record.objects.add(b"k"))
+    record.input("/opt/tool", None, "deleted", kind="directory")
+    record.input("script.pl", b"rename '/opt/tool', '/opt/moved' or die $!")
+    assert shell(
+        record, tmp_path, "perl script.pl; read x < /opt/moved/kept; echo $x; test -e /opt/tool || echo gone"
+    ) == ("k\ngone\n")
 
 
 def test_hard_links_stay_one_file_when_one_name_is_changed(record: Record, tmp_path: Path) -> None:

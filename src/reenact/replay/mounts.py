@@ -6,8 +6,9 @@ seem to:
 - Folders named in overlay options are opened *after* the mount namespace was unshared (the kernel refuses mounts of another
   namespace) and given as ``/proc/self/fd/N``, so no path needs escaping, and no path is too long for the option page.
 - A fresh proc is mounted rather than the host's bound: its process ids are those of the new namespace.
-- As root the job keeps its capabilities, so what would reach past the namespaces is closed here: device files made by the
-  job do not work (nodev), and /proc/sys is read-only.
+- As root the job keeps its capabilities, so the ways in which a job reaches past its namespaces without meaning to are
+  closed: device files it makes do not work (nodev), and /proc/sys is read-only. That keeps a replay from changing the
+  machine; it is no wall against a hostile job of root's.
 """
 
 from __future__ import annotations

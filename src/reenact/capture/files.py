@@ -23,6 +23,8 @@ STAT: Final = 0
 LIST: Final = 1
 CONTENT: Final = 2
 
+_LINKED: Final = 2
+"""Names a file has from which on it may be met under another."""
 _MAX_LINKS: Final = 40
 """Symbolic links on one path before the kernel gives up (ELOOP)."""
 
@@ -76,7 +78,7 @@ class Preimages(Protocol):
 class Seen:
     """A path before the run first touched it."""
 
-    __slots__ = ("changed", "kept", "need", "needed_at", "state")
+    __slots__ = ("changed", "kept", "need", "needed_at", "state", "where")
 
     def __init__(self, state: Stat) -> None:
         self.state = state
@@ -86,6 +88,8 @@ class Seen:
         """Its content, or its being there, has been changed by the run."""
         self.kept = False
         """Its bytes were kept before that, or deliberately not."""
+        self.where = ("", "")
+        """Where they were kept, or the reason why not."""
 
 
 class _Rename:
@@ -137,14 +141,40 @@ class FileStates:
         if path in self.made:
             return None
         if entry is None:
+            sibling = self._changed_sibling(state)
+            if sibling is not None:
+                return self._note_as(path, sibling)
             entry = self.entries[path] = Seen(state)
             mode = state.st_mode
             target = self._files.readlink(path) if stat.S_ISLNK(mode) else None
-            # Numbers as the kernel gives them; folded into an Entry later.
-            self._emit(["e", path, mode, state.st_size, state.st_mtime_ns, state.st_uid, state.st_gid, state.st_dev,
-                        state.st_ino, state.st_nlink, state.st_ctime_ns, state.st_blocks, state.st_rdev, target])  # fmt: skip
+            self._emit_entry(path, state, target)
             if state.st_nlink > 1 and stat.S_ISREG(mode):
                 self._inodes.setdefault((state.st_dev, state.st_ino), set()).add(path)
+        return entry
+
+    def _emit_entry(self, path: str, state: Stat, target: str | None) -> None:
+        # Numbers as the kernel gives them; folded into an Entry later.
+        self._emit(["e", path, state.st_mode, state.st_size, state.st_mtime_ns, state.st_uid, state.st_gid, state.st_dev,
+                    state.st_ino, state.st_nlink, state.st_ctime_ns, state.st_blocks, state.st_rdev, target])  # fmt: skip
+
+    def _changed_sibling(self, state: Stat) -> Seen | None:
+        """Find an entry for another name of the same file, if the run has changed the file through that name."""
+        if state.st_nlink < _LINKED or not stat.S_ISREG(state.st_mode):
+            return None
+        names = self._inodes.get((state.st_dev, state.st_ino), ())
+        return next((self.entries[name] for name in names if self.entries[name].changed), None)
+
+    def _note_as(self, path: str, sibling: Seen) -> Seen:
+        """Enter a name whose file was changed before the name was met: it was what its sibling was."""
+        entry = self.entries[path] = Seen(sibling.state)
+        entry.changed = entry.kept = True
+        entry.need, entry.where = sibling.need, sibling.where
+        self._emit_entry(path, sibling.state, None)
+        if entry.need == CONTENT:
+            entry.needed_at = self._emit(["n", path])
+        self._emit(["m", path, "w"])
+        self._emit(["p", path, *sibling.where])
+        self._inodes[sibling.state.st_dev, sibling.state.st_ino].add(path)
         return entry
 
     def walk(self, path: str, follow: bool = True) -> tuple[str, Stat | None]:
@@ -267,8 +297,8 @@ class FileStates:
         if entry.kept or not stat.S_ISREG(state.st_mode):
             return
         entry.kept = True
-        where, reason = self._preimages.keep(path, state, needed=entry.needed_at, name_only=name_only)
-        self._emit(["p", origin, where, reason])
+        entry.where = self._preimages.keep(path, state, needed=entry.needed_at, name_only=name_only)
+        self._emit(["p", origin, *entry.where])
 
     def _make(self, actor: str, path: str) -> None:
         self.made.add(path)

@@ -96,7 +96,7 @@ class Intake:
             where, reason = record.kept
             original = False
         elif record.now_at is not None:
-            where, original = record.now_at, False
+            where = record.now_at  # moving a file changes neither its size nor its times
         if not where:
             if reason != "stored":
                 self.lost[path] = reason

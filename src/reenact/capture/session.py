@@ -23,8 +23,10 @@ from typing import Any, Final, NoReturn
 
 from reenact.capture import streams
 from reenact.capture.relay import Relay, Spool, StreamFilter
+from reenact.capture.standard_input import StandardInput
 from reenact.capture.trace import filter as filter_program
 from reenact.capture.trace import seccomp
+from reenact.capture.trace.supervisor import REQUEST
 from reenact.errors import CaptureError
 
 __all__ = ["Command", "Ending", "Roles", "Session", "name_process"]
@@ -105,6 +107,8 @@ class SupervisorEnds:
     """no_new_privs had to be set."""
     prefix: str
     """As in RecorderEnds."""
+    stdin: tuple[int, int] | None
+    """Device and inode of the pipe that is to be recorded as standard input."""
 
 
 @dataclass(slots=True)
@@ -137,6 +141,8 @@ class Session:
     _relays: list[Relay] = field(default_factory=list)
     _job_ends: dict[int, int] = field(default_factory=dict)
     _close_after_fork: list[int] = field(default_factory=list)
+    _stdin_pipe: tuple[int, int] | None = None
+    _stdin: StandardInput | None = None
 
     def kill(self) -> None:
         """End the job."""
@@ -156,6 +162,9 @@ class Session:
             described[name] = as_if[name] if as_if else streams.describe(descriptor)  # type: ignore[arg-type]
             if given[number] is not None:
                 self._job_ends[number] = given[number]  # type: ignore[assignment]
+        if described["stdin"]["kind"] in ("pipe", "socket") and self.command.stdin is None:
+            found = os.fstat(0)
+            self._stdin_pipe = (found.st_dev, found.st_ino)
         shared = described["stdout"]["kind"] != "closed" and streams.same_file(self._end(1), self._end(2))
         if as_if is not None:
             shared = "same_as" in as_if["stderr"]
@@ -220,6 +229,7 @@ class Session:
                 root=job,
                 restricted=message == b"restricted",
                 prefix=prefix,
+                stdin=self._stdin_pipe,
             )
             others = [controls[0].fileno(), results[0], watchers[0].fileno(), channel.fileno()]
             close = others + [relay.source for relay in self._relays]
@@ -229,6 +239,9 @@ class Session:
         with contextlib.suppress(OSError):
             channel.send(b"go")
         channel.close()
+        if self._stdin_pipe is not None and self._listener >= 0:
+            spool = Spool(f"{self.folder}/stdin", self.stream_max_bytes, self.new_filter)
+            self._stdin = StandardInput(0, self._listener, spool)
         status = self._wait(watchers[0], controls[0])
         result = self._finish(controls[0], results[0])
         return Ending(status, result, "" if self._listener >= 0 else message.decode(errors="replace"))
@@ -301,7 +314,7 @@ class Session:
                 command.enter()
             elif command.cwd is not None:
                 os.chdir(command.cwd)
-            self._install(channel)
+            self._install(channel, stdin=self._stdin_pipe is not None)
             for number in _PYTHON_IGNORES:
                 signal.signal(number, signal.SIG_DFL)
             os.execvpe(command.argv[0], command.argv, command.environment)
@@ -316,11 +329,11 @@ class Session:
             os._exit(status)
 
     @staticmethod
-    def _install(channel: socket.socket) -> None:
+    def _install(channel: socket.socket, *, stdin: bool) -> None:
         rights: list[tuple[int, int, bytes]] = []
         listener = -1
         try:
-            listener, restricted = seccomp.install(filter_program.build())
+            listener, restricted = seccomp.install(filter_program.build(stdin=stdin))
             message = b"restricted" if restricted else b"installed"
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", listener))]
         except CaptureError as error:
@@ -390,8 +403,11 @@ class Session:
             poll.register(descriptor, select.POLLIN)
         by_source = {relay.source: relay for relay in self._relays}
         lifeboat = False
+        stdin = self._stdin
         self._reap()
         while self._status is None:
+            if stdin is not None:
+                (poll.register if stdin.waiting else _unregister(poll))(stdin.source)
             for descriptor, event in poll.poll(1000):
                 if descriptor == signals:
                     with contextlib.suppress(BlockingIOError):
@@ -401,8 +417,14 @@ class Session:
                     relay.move()
                     if not relay.open:
                         poll.unregister(descriptor)
+                elif stdin is not None and descriptor == stdin.source:
+                    stdin.serve()
                 elif descriptor == supervisor.fileno():
-                    # The supervisor never writes: this is its end. Answer in its place.
+                    requests = self._requests(supervisor)
+                    if requests and stdin is not None:
+                        stdin.take(requests)
+                        continue
+                    # The supervisor is gone. Answer in its place.
                     poll.unregister(descriptor)
                     if self._listener >= 0:
                         poll.register(self._listener, select.POLLIN)
@@ -414,12 +436,21 @@ class Session:
                         self._answer()
             self._reap()
         self._write_status()
+        if stdin is not None:
+            stdin.finish()
         for relay in self._relays:
             relay.drain()
         for control in (supervisor, recorder):
             with contextlib.suppress(OSError):
                 control.send(b"X")
         return self._status
+
+    @staticmethod
+    def _requests(supervisor: socket.socket) -> bytes:
+        try:
+            return supervisor.recv(REQUEST.size * 64)
+        except OSError:
+            return b""
 
     def _answer(self) -> None:
         buffer = bytearray(seccomp.NOTIFICATION_BYTES)
@@ -501,6 +532,14 @@ class Session:
         poll = select.poll()
         poll.register(self._listener, select.POLLIN)
         return any(not event & select.POLLIN for _, event in poll.poll(0))
+
+
+def _unregister(poll: select.poll) -> Callable[[int], None]:
+    def unregister(descriptor: int) -> None:
+        with contextlib.suppress(KeyError):
+            poll.unregister(descriptor)
+
+    return unregister
 
 
 def serve_remains(relays: list[Relay], listener: int) -> None:

@@ -65,7 +65,16 @@ def watch(watch: Watch, ends: SupervisorEnds) -> NoReturn:
     for path, how in watch.inherited:
         states.opened(ROOT, path, _INHERITED[how])
     observer.flush()
-    ended = supervisor.serve(ends.control, lambda: _asked(ends.control))
+    if ends.stdin is not None:
+        supervisor.stdin, supervisor.stdin_server = ends.stdin, ends.control
+
+    def asked() -> bool | None:
+        said = _asked(ends.control)
+        if said is None:
+            supervisor.abandon_stdin()
+        return said
+
+    ended = supervisor.serve(ends.control, asked)
     if not ended:
         ended = _linger(supervisor, watch.linger_seconds)
     states.settle()

@@ -11,7 +11,7 @@ import errno
 import struct
 from typing import Final
 
-from reenact.capture.trace.syscalls import ABIS, CALLS, Abi
+from reenact.capture.trace.syscalls import ABIS, CALLS, STDIN_CALLS, Abi
 
 __all__ = ["PASSPORT_FLAGS", "build", "instruction"]
 
@@ -33,6 +33,8 @@ _X32_BIT: Final = 0x4000_0000
 _DESTINATION_LOW: Final = 16 + 8 * 4
 """sendto: the address pointer; null when the socket is connected, which connect already reported."""
 
+_CONDITIONAL: Final = frozenset({"io_uring_setup", "sendto", "sendmsg"}) | STDIN_CALLS
+_FIRST_ARGUMENT: Final = 16
 _SENDMSG_FLAGS: Final = 16 + 8 * 2
 PASSPORT_FLAGS: Final = 0x800 | 0x4000 | 0x8000
 """MSG_CONFIRM | MSG_NOSIGNAL | MSG_MORE: without meaning on a UNIX socket, and no program combines them."""
@@ -67,10 +69,21 @@ def _unless_passport(number: int) -> list[bytes]:
     ]
 
 
+def _only_on_stdin(number: int) -> list[bytes]:
+    """Notify for a call whose first argument is descriptor 0."""
+    return [
+        instruction(_JUMP_EQUAL, 0, 4, number),
+        instruction(_LOAD, 0, 0, _FIRST_ARGUMENT),
+        instruction(_JUMP_EQUAL, 0, 1, 0),
+        instruction(_RETURN, 0, 0, _NOTIFY),
+        instruction(_RETURN, 0, 0, _ALLOW),
+    ]
+
+
 def _block(abi: Abi, observed: frozenset[str]) -> list[bytes]:
     """Tests for one ABI; the call number is loaded first, and the block always returns."""
     tests = [(name, number) for name, number in abi.numbers if name in observed or name == "io_uring_setup"]
-    plain = [test for test in tests if test[0] not in ("io_uring_setup", "sendto", "sendmsg")]
+    plain = [test for test in tests if test[0] not in _CONDITIONAL]
     program = [instruction(_LOAD, 0, 0, _NUMBER)]
     refused = [number for name, number in tests if name == "io_uring_setup"]
     special = [number for name, number in tests if name == "sendto"]
@@ -84,6 +97,8 @@ def _block(abi: Abi, observed: frozenset[str]) -> list[bytes]:
         program += _only_with_address(number)
     for number in (number for name, number in tests if name == "sendmsg"):
         program += _unless_passport(number)
+    for number in (number for name, number in tests if name in STDIN_CALLS):
+        program += _only_on_stdin(number)
     for index, (_, number) in enumerate(plain):
         # To NOTIFY, which stands right after the ALLOW that ends the chain.
         program.append(instruction(_JUMP_EQUAL, len(plain) - index, 0, number))
@@ -92,16 +107,17 @@ def _block(abi: Abi, observed: frozenset[str]) -> list[bytes]:
     return program
 
 
-def build(observed: frozenset[str] = frozenset(CALLS), abis: tuple[Abi, ...] = ABIS) -> bytes:
-    """Build the program that notifies for the named calls.
+def build(*, stdin: bool = False, abis: tuple[Abi, ...] = ABIS) -> bytes:
+    """Build the program that notifies for all of :data:`CALLS`.
 
     Args:
-        observed: Names of :data:`CALLS`.
+        stdin: Whether reading from descriptor 0 is observed too.
         abis: The ABIs of the machine; entering the kernel any other way fails with ENOSYS.
 
     Returns:
         An array of ``struct sock_filter``.
     """
+    observed = frozenset(CALLS) if stdin else frozenset(CALLS) - STDIN_CALLS
     program = [instruction(_LOAD, 0, 0, _ARCH)]
     for abi in abis:
         block = _block(abi, observed)

@@ -16,7 +16,7 @@ from typing import Final
 
 from reenact.errors import CaptureError
 
-__all__ = ["NOTIFICATION_BYTES", "answer_blindly", "continue_call", "install", "probe", "receive", "set_synchronous", "unpack"]
+__all__ = ["NOTIFICATION_BYTES", "answer_blindly", "continue_call", "install", "is_waiting", "probe", "receive", "respond", "set_synchronous", "unpack"]
 
 _SYS_SECCOMP: Final = {"x86_64": 317, "aarch64": 277}.get(platform.machine(), -1)
 _SET_MODE_FILTER: Final = 1
@@ -27,6 +27,7 @@ _PR_SET_NO_NEW_PRIVS: Final = 38
 
 _IOCTL_RECEIVE: Final = 0xC050_2100
 _IOCTL_SEND: Final = 0xC018_2101
+_IOCTL_ID_VALID: Final = 0x4008_2102
 _IOCTL_SET_FLAGS: Final = 0x4008_2104
 _SYNC_WAKE_UP: Final = 1
 """Linux 6.6: run the other side on this processor; halves the cost of a notification."""
@@ -121,6 +122,24 @@ def continue_call(listener: int, notification: int) -> bool:
     """Let the kernel execute the call; False when the caller is gone."""
     try:
         fcntl.ioctl(listener, _IOCTL_SEND, _RESPONSE.pack(notification, 0, 0, _FLAG_CONTINUE))
+    except OSError:
+        return False
+    return True
+
+
+def respond(listener: int, notification: int, value: int, error: int = 0) -> bool:
+    """Answer a call ourselves: it returns `value`, or fails with the errno `error`; False when the caller is gone."""
+    try:
+        fcntl.ioctl(listener, _IOCTL_SEND, _RESPONSE.pack(notification, value, -error, 0))
+    except OSError:
+        return False
+    return True
+
+
+def is_waiting(listener: int, notification: int) -> bool:
+    """Tell whether the caller of a notification still waits for its answer."""
+    try:
+        fcntl.ioctl(listener, _IOCTL_ID_VALID, struct.pack("=Q", notification))
     except OSError:
         return False
     return True

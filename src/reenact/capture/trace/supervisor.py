@@ -12,6 +12,7 @@ import select
 import stat
 import struct
 import time
+from collections import deque
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Final
@@ -19,12 +20,12 @@ from typing import Any, Final
 from reenact.capture.files import FileStates
 from reenact.capture.journal import JournalWriter
 from reenact.capture.trace import seccomp, sockets
-from reenact.capture.trace.processes import Processes
+from reenact.capture.trace.processes import ROOT, Processes
 from reenact.capture.trace.programs import MAX_INTERPRETERS, interpreter_of
 from reenact.capture.trace.syscalls import ABIS, AT_FDCWD, CALLS, Call
 from reenact.capture.trace.tracee import Memory, Unreadable, absolute
 
-__all__ = ["Observer", "Supervisor"]
+__all__ = ["REQUEST", "Observer", "Supervisor"]
 
 _AT_SYMLINK_NOFOLLOW: Final = 0x100
 _AT_SYMLINK_FOLLOW: Final = 0x400
@@ -38,9 +39,18 @@ _IDLE_MILLISECONDS: Final = 3
 _SOCKETCALL_BIND: Final = 2
 _SOCKETCALL_CONNECT: Final = 3
 
+_MAX_PASSED: Final = 4096
 _STANDARD_NAMES: Final = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 
 Later = Callable[[], None]
+
+
+def _taken() -> None:
+    """Stand for: somebody else answers this call."""
+
+
+REQUEST: Final = struct.Struct("=QIIQQ")
+"""A read from standard input, passed to the main process: notification, thread, 0, address, length."""
 
 
 @dataclass(slots=True)
@@ -75,6 +85,11 @@ class Supervisor:
         self.observers: list[Observer] = []
         self.calls = 0
         self._buffer = bytearray(seccomp.NOTIFICATION_BYTES)
+        self.stdin: tuple[int, int] | None = None
+        """Device and inode of the pipe that is recorded as standard input."""
+        self.stdin_server = -1
+        """A descriptor that leads to the main process, which reads for others."""
+        self._passed: deque[int] = deque(maxlen=_MAX_PASSED)
         self._redact = redact
         self._prefix = prefix
         self._memory = Memory()
@@ -124,8 +139,27 @@ class Supervisor:
             return
         notification, thread, _, number, arch, _, *arguments = seccomp.unpack(self._buffer)
         later = self._book(thread, number, arch, arguments)
-        if seccomp.continue_call(self.listener, notification) and later is not None:
+        if later is _taken:
+            self._pass_on(notification, thread, arguments)
+        elif seccomp.continue_call(self.listener, notification) and later is not None:
             self._guard(thread, later)
+
+    def _pass_on(self, notification: int, thread: int, arguments: list[int]) -> None:
+        """Have the main process read from standard input for a caller; should it be gone, the caller reads itself."""
+        self._passed.append(notification)
+        try:
+            os.write(self.stdin_server, REQUEST.pack(notification, thread, 0, arguments[1], arguments[2]))
+        except OSError:
+            self.abandon_stdin()
+
+    def abandon_stdin(self) -> None:
+        """Nobody reads for others any more: let all callers that wait do it themselves."""
+        for notification in self._passed:
+            seccomp.continue_call(self.listener, notification)
+        self._passed.clear()
+        if self.stdin is not None:
+            self.stdin = None
+            self._emit(ROOT, ["h", "stdin", "the rest of standard input was not recorded", "stdin"])
 
     def flush(self) -> None:
         """Make what was seen visible to the recorders."""
@@ -356,6 +390,22 @@ class Supervisor:
                 states.listed(actor, path)
 
         return later
+
+    # --- standard input
+
+    def _is_stdin(self, thread: int) -> bool:
+        try:
+            found = os.stat(f"/proc/{thread}/fd/0")
+        except OSError:
+            return False
+        return (found.st_dev, found.st_ino) == self.stdin
+
+    def _on_read_stdin(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> Later | None:  # noqa: ARG002
+        return _taken if self.stdin is not None and self._is_stdin(thread) else None
+
+    def _on_other_stdin(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> None:  # noqa: ARG002
+        if self.stdin is not None and self._is_stdin(thread):
+            self._gap(thread, "stdin", "standard input was read in a way that is not recorded", "stdin")
 
     # --- sockets
 

@@ -11,7 +11,7 @@ import platform
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["ABIS", "AT_FDCWD", "CALLS", "NATIVE", "Abi", "Call"]
+__all__ = ["ABIS", "AT_FDCWD", "CALLS", "NATIVE", "STDIN_CALLS", "Abi", "Call"]
 
 AT_FDCWD: Final = 0xFFFF_FF9C
 """-100 as the 32 bits the kernel looks at."""
@@ -103,10 +103,20 @@ CALLS: Final[dict[str, Call]] = {
     "setns": Call("escape"),
     "unshare": Call("unshare", flags=0),
     "open_by_handle_at": Call("escape"),
+    "read": Call("read_stdin", path=1, flags=2),
+    "readv": Call("other_stdin"),
+    "recvfrom": Call("other_stdin"),
+    "recvmsg": Call("other_stdin"),
+    "splice": Call("other_stdin"),
+    "tee": Call("other_stdin"),
 }
 """Observed calls. io_uring_setup is refused instead (see filter.py): a ring does I/O that no filter sees."""
 
+STDIN_CALLS: Final = frozenset({"read", "readv", "recvfrom", "recvmsg", "splice", "tee"})
+"""Observed only on descriptor 0, and only where standard input is to be recorded."""
+
 _X86_64: Final = {
+    "read": 0, "readv": 19, "recvfrom": 45, "recvmsg": 47, "splice": 275, "tee": 276,
     "open": 2, "stat": 4, "lstat": 6, "access": 21, "connect": 42, "sendto": 44, "sendmsg": 46, "bind": 49, "execve": 59,
     "truncate": 76, "getdents": 78, "chdir": 80, "rename": 82, "mkdir": 83, "rmdir": 84, "creat": 85, "link": 86, "unlink": 87,
     "symlink": 88, "readlink": 89, "chmod": 90, "fchmod": 91, "chown": 92, "fchown": 93, "lchown": 94, "utime": 132, "mknod": 133,
@@ -119,6 +129,7 @@ _X86_64: Final = {
     "io_uring_setup": 425, "openat2": 437, "faccessat2": 439, "fchmodat2": 452,
 }  # fmt: skip
 _AARCH64: Final = {
+    "read": 63, "readv": 65, "recvfrom": 207, "recvmsg": 212, "splice": 76, "tee": 77,
     "setxattr": 5, "lsetxattr": 6, "fsetxattr": 7, "getxattr": 8, "lgetxattr": 9, "listxattr": 11, "llistxattr": 12,
     "removexattr": 14, "lremovexattr": 15, "fremovexattr": 16, "inotify_add_watch": 27, "mknodat": 33, "mkdirat": 34,
     "unlinkat": 35, "symlinkat": 36, "linkat": 37, "renameat": 38, "mount": 40, "pivot_root": 41, "statfs": 43, "truncate": 45,
@@ -128,6 +139,7 @@ _AARCH64: Final = {
     "renameat2": 276, "execveat": 281, "statx": 291, "io_uring_setup": 425, "openat2": 437, "faccessat2": 439, "fchmodat2": 452,
 }  # fmt: skip
 _I386: Final = {
+    "read": (3,), "readv": (145,), "recvfrom": (371,), "recvmsg": (372,), "splice": (313,), "tee": (315,),
     "open": (5,), "creat": (8,), "link": (9,), "unlink": (10,), "execve": (11,), "chdir": (12,), "mknod": (14,), "chmod": (15,),
     "lchown": (16, 198), "mount": (21,), "utime": (30,), "access": (33,), "rename": (38,), "mkdir": (39,), "rmdir": (40,),
     "chroot": (61,), "symlink": (83,), "readlink": (85,), "truncate": (92, 193), "fchmod": (94,), "fchown": (95, 207),

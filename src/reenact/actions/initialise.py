@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Final
 
 from reenact import atomic
-from reenact.actions.sealing import ensure_key
+from reenact.actions.sealing import signing_key
 from reenact.errors import StoreError
+from reenact.seal.keys import key_folder
 from reenact.settings import SETTINGS_FILE, Settings
 from reenact.store.opening import open_store
 
@@ -59,9 +60,11 @@ def init(folder: Path, load: Callable[[], Settings]) -> list[Part]:
     settings = load()
     was_there = os.path.exists(os.path.join(settings.store, "store.json"))
     store = open_store(settings.store, create=True)
-    key, made_key = ensure_key(store)
+    key = key_folder(os.environ, Path(store.location)) / f"{store.id}.pem"
+    had_key = key.exists()
+    signing_key(store)
     return [
         Part(what="settings", where=file, made=wrote),
         Part(what="store", where=store.location, made=not was_there),
-        Part(what="signing key", where=key, made=made_key),
+        Part(what="signing key", where=str(key), made=not had_key),
     ]

@@ -120,9 +120,12 @@ def peek_bundle(store: Store, run_id: RunId) -> Bundle:
     """Give a run's bundle without checking its signature: for listings and for finding names.
 
     Raises:
-        IntegrityError: it cannot be read.
+        IntegrityError: it cannot be read, or is of another run.
     """
-    return statement.load_bundle(_payload(store.runs.envelope(run_id)))
+    bundle = statement.load_bundle(_payload(store.runs.envelope(run_id)))
+    if bundle.run_id != run_id:
+        raise IntegrityError(f"run {run_id}: the record there is of run {bundle.run_id}")
+    return bundle
 
 
 def peek_verdict(envelope: bytes) -> Verdict:
@@ -137,7 +140,7 @@ def peek_verdict(envelope: bytes) -> Verdict:
 def _payload(envelope: bytes) -> bytes:
     try:
         return msgspec.json.decode(envelope, type=_Envelope).payload
-    except (msgspec.ValidationError, msgspec.DecodeError) as error:
+    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
         raise MalformedBundle(f"not a signed envelope: {error}") from error
 
 

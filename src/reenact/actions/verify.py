@@ -8,8 +8,8 @@ from dataclasses import dataclass
 import msgspec
 
 from reenact import canonical
-from reenact.actions.opening import opened, read_sealed, resolve
-from reenact.actions.sealing import logged_statements
+from reenact.actions.opening import opened, resolve
+from reenact.actions.sealing import check_signature, logged_statements
 from reenact.digests import Digest, of_bytes
 from reenact.errors import IntegrityError, KeyAbsent, ReenactError
 from reenact.ids import RunId
@@ -96,35 +96,33 @@ class _Check:
     def run(self, run_id: RunId) -> VerifiedRun:
         """Verify one."""
         try:
-            sealed = read_sealed(self._store, self._store.runs.envelope(run_id))
-            bundle = statement.load_bundle(sealed.payload)
+            # What nobody known signed is not looked at any further: it may say anything.
+            payload, key_id = check_signature(self._store, self._store.runs.envelope(run_id))
+            bundle = statement.load_bundle(payload)
         except ReenactError as error:
             problem = Problem(code=error.code, subject="bundle", message=str(error), exit_code=_WRONG)
             return VerifiedRun(run_id=run_id, job=None, key_id=None, objects=0, findings=(problem,))
         wanted, unreadable = self._wanted(bundle)
         problems = [
-            *self._signature(sealed.signature.valid, sealed.signature.message, sealed.payload),
-            *self._statement(run_id, bundle, sealed.payload),
+            *self._log(payload, "bundle"),
+            *self._statement(run_id, bundle, payload),
             *self._views(run_id, bundle),
-            *self._verdicts(run_id, sealed.payload),
+            *self._verdicts(run_id, payload),
             *unreadable,
             *self._objects(wanted),
         ]
         return VerifiedRun(
             run_id=run_id,
             job=bundle.job,
-            key_id=sealed.signature.key_id,
+            key_id=key_id,
             objects=len(wanted),
             findings=tuple(problems),
         )
 
-    def _signature(self, valid: bool, message: str, payload: bytes) -> Iterator[Problem]:  # noqa: FBT001 - one caller
-        if not valid:
-            yield Problem(code="signature-invalid", subject="bundle", message=message, exit_code=_WRONG)
-        elif of_bytes(payload) not in self._logged:
-            yield Problem(
-                code="not-logged", subject="bundle", message="the log has no entry for what is signed", exit_code=_WRONG
-            )
+    def _log(self, payload: bytes, subject: str) -> Iterator[Problem]:
+        if of_bytes(payload) not in self._logged:
+            message = "the log has no entry for what is signed"
+            yield Problem(code="not-logged", subject=subject, message=message, exit_code=_WRONG)
 
     @staticmethod
     def _statement(run_id: RunId, bundle: Bundle, payload: bytes) -> Iterator[Problem]:
@@ -158,18 +156,12 @@ class _Check:
         for replay, envelope in self._store.runs.verdicts(run_id):
             subject = f"verdict {replay}"
             try:
-                sealed = read_sealed(self._store, envelope)
-                verdict = statement.load_verdict(sealed.payload)
+                said, _ = check_signature(self._store, envelope)
+                verdict = statement.load_verdict(said)
             except IntegrityError as error:
                 yield Problem(code=error.code, subject=subject, message=str(error), exit_code=_WRONG)
                 continue
-            if not sealed.signature.valid:
-                message = sealed.signature.message
-                yield Problem(code="signature-invalid", subject=subject, message=message, exit_code=_WRONG)
-            elif of_bytes(sealed.payload) not in self._logged:
-                yield Problem(
-                    code="not-logged", subject=subject, message="the log has no entry for it", exit_code=_WRONG
-                )
+            yield from self._log(said, subject)
             if verdict.bundle_digest != of_bytes(payload):
                 message = f"it is about {verdict.bundle_digest}, got {of_bytes(payload)}"
                 yield Problem(code="other-bundle", subject=subject, message=message, exit_code=_WRONG)

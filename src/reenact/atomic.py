@@ -32,7 +32,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _write(path: Path, data: bytes, mode: int, durable: bool) -> None:
+def _write(path: Path, data: bytes, mode: int, *, durable: bool) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         view = memoryview(data)
@@ -52,7 +52,7 @@ def put_if_absent(path: Path, data: bytes, *, mode: int = 0o644, durable: bool =
     """
     temporary = temporary_name(path.parent)
     try:
-        _write(temporary, data, mode, durable)
+        _write(temporary, data, mode, durable=durable)
         try:
             os.link(temporary, path)
         except FileExistsError:
@@ -69,7 +69,7 @@ def replace(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = True)
     """Create or replace `path` with `data`; readers see the old bytes or the new, never a mixture."""
     temporary = temporary_name(path.parent)
     try:
-        _write(temporary, data, mode, durable)
+        _write(temporary, data, mode, durable=durable)
         temporary.rename(path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):

@@ -9,13 +9,25 @@ import hashlib
 import os
 from typing import Final, NewType
 
-__all__ = ["BLOCK_BYTES", "EMPTY", "PREFIX", "Digest", "from_raw", "is_digest", "of_bytes", "of_descriptor", "of_lines", "to_raw"]
+__all__ = [
+    "BLOCK_BYTES",
+    "EMPTY",
+    "PREFIX",
+    "Digest",
+    "from_raw",
+    "is_digest",
+    "of_bytes",
+    "of_descriptor",
+    "of_lines",
+    "to_raw",
+]
 
 Digest = NewType("Digest", str)
 """``sha256:`` and 64 lower-case hex digits."""
 
 PREFIX: Final = "sha256:"
-_LENGTH: Final = len(PREFIX) + 64
+_RAW_BYTES: Final = hashlib.sha256().digest_size
+_LENGTH: Final = len(PREFIX) + 2 * _RAW_BYTES
 _HEX: Final = frozenset("0123456789abcdef")
 
 BLOCK_BYTES: Final = 1 << 20
@@ -50,7 +62,7 @@ def of_lines(lines: list[str]) -> Digest:
 
 def from_raw(raw: bytes) -> Digest:
     """Write 32 raw bytes as a digest."""
-    if len(raw) != 32:
+    if len(raw) != _RAW_BYTES:
         raise ValueError(f"a SHA-256 has 32 bytes, got {len(raw)}")
     return Digest(PREFIX + raw.hex())
 

@@ -43,17 +43,9 @@ EXIT_OF = {"reproduced": 0, "equivalent": 0, "diverged": 1, "unreplayable": 3}
     metavar="DIR",
     help="Write the outputs that the replay made into this folder, under their names.",
 )
-@click.option(
-    "--rung",
-    type=click.Choice(["world", "rebuilt", "here"]),
-    help="How to replay, instead of the best that works: in a closed world; in a fresh folder with a rebuilt environment; or"
-    " in a fresh folder with what is installed here.",
-)
 @json_option
 @store_option
-def command(
-    *, reference: str, dry_run: bool, to: Path | None, rung: str | None, as_json: bool, store: str | None
-) -> int:
+def command(*, reference: str, dry_run: bool, to: Path | None, as_json: bool, store: str | None) -> int:
     """Run a recorded run again from the record alone, and say whether it gave the same.
 
     The replay sees the recorded files at their recorded paths and nothing else: no other file of this machine and no network.
@@ -62,7 +54,7 @@ def command(
     from reenact.actions.replay import ReplayRequest, replay  # noqa: PLC0415 - help needs no action
 
     with progress(f"replaying {reference}"):
-        result = replay(settings_for(store), ReplayRequest(reference=reference, dry_run=dry_run, to=to, rung=rung))
+        result = replay(settings_for(store), ReplayRequest(reference=reference, dry_run=dry_run, to=to))
     if as_json:
         print_json(result)
     else:
@@ -83,6 +75,7 @@ def _lines(result: ReplayResult) -> Iterator[str]:
     for title, items in (
         ("missing", result.missing),
         ("not in the record", result.unrecorded),
+        ("not isolated", result.not_isolated),
         ("this machine differs", result.drift),
         ("hazards", result.hazards),
     ):

@@ -1,7 +1,7 @@
-"""Paths as text. A Linux path is bytes; JSON is Unicode. This mapping loses nothing and leaves ordinary names as they are.
+r"""Paths as text. A Linux path is bytes; JSON is Unicode. This mapping loses nothing and leaves ordinary names as they are.
 
 Inside the program a path is a ``str`` with undecodable bytes as lone surrogates (:func:`os.fsdecode`). In a bundle, a
-backslash is written ``\\\\`` and a byte that is not valid UTF-8 ``\\xNN``; everything else stands for itself.
+backslash is written ``\\`` and a byte that is not valid UTF-8 ``\xNN``; everything else stands for itself.
 """
 
 from __future__ import annotations
@@ -34,4 +34,4 @@ def relative_name(path: str, root: str) -> str:
     if path == root:
         return "."
     prefix = root if root.endswith("/") else root + "/"
-    return path[len(prefix) :] if path.startswith(prefix) else path
+    return path.removeprefix(prefix)

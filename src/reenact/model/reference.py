@@ -44,7 +44,9 @@ def resolve(reference: str, run_ids: Sequence[RunId], job_of: Callable[[RunId], 
     if of_job:
         if back < len(of_job):
             return of_job[-1 - back]
-        raise RunNotFound(reference, hint=f"{name!r} has {len(of_job)} runs, so the furthest back is {name}~{len(of_job) - 1}")
+        raise RunNotFound(
+            reference, hint=f"{name!r} has {len(of_job)} runs, so the furthest back is {name}~{len(of_job) - 1}"
+        )
     if len(reference) >= _MINIMUM and _PART.fullmatch(reference):
         found = [run for run in run_ids if run.startswith(reference) or run.endswith(reference)]
         if len(found) == 1:

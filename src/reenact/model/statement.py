@@ -10,7 +10,7 @@ from typing import Any, Final, cast
 import msgspec
 
 from reenact import canonical
-from reenact.digests import PREFIX, Digest
+from reenact.digests import PREFIX
 from reenact.errors import MalformedBundle
 from reenact.model import bundle as bundle_module
 from reenact.model import verdict as verdict_module
@@ -68,7 +68,9 @@ def _load(payload: bytes, predicate_type: str, model: type[Any]) -> Any:  # noqa
     try:
         head = msgspec.json.decode(payload, type=_Head)
         if head.type != STATEMENT_TYPE or head.predicate_type != predicate_type:
-            raise MalformedBundle(f"expected a statement about {predicate_type}, got {head.predicate_type} in {head.type}")
+            raise MalformedBundle(
+                f"expected a statement about {predicate_type}, got {head.predicate_type} in {head.type}"
+            )
         version = msgspec.json.decode(head.predicate, type=_Version).schema_version
         if version.partition(".")[0] != bundle_module.SCHEMA_VERSION.partition(".")[0]:
             raise MalformedBundle(

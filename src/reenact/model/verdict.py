@@ -7,7 +7,7 @@ from typing import Literal
 
 from reenact.digests import Digest
 
-__all__ = ["PREDICATE_TYPE", "Overall", "OutputJudgement", "OutputLevel", "Verdict", "overall"]
+__all__ = ["PREDICATE_TYPE", "OutputJudgement", "OutputLevel", "Overall", "Verdict", "overall"]
 
 PREDICATE_TYPE = "urn:reenact:verdict:v1"
 

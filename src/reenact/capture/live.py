@@ -67,6 +67,8 @@ class LiveRun:
     linger_seconds: float
     known: Callable[[str], tuple[Digest, int] | None] = lambda _: None
     """See :class:`reenact.capture.intake.Intake`."""
+    observe: Callable[[Watch, SupervisorEnds], NoReturn] = watch
+    """What the supervising process does; the kernel rung's by default."""
 
 
 def run_live(run: LiveRun) -> Ending:
@@ -92,7 +94,7 @@ def run_live(run: LiveRun) -> Ending:
         record(recording, ends)
 
     def supervisor(ends: SupervisorEnds) -> NoReturn:
-        watch(
+        run.observe(
             Watch(
                 folder=run.journal.folder,
                 journal=run.journal.events,

@@ -98,8 +98,9 @@ class SupervisorEnds:
     """The supervisor's descriptors."""
 
     listener: int
+    """-1 on rungs that observe without one."""
     control: int
-    """Readable when the job's main process has ended."""
+    """Readable when the job's main process has ended. Observers without a listener write a byte to it when the job may start."""
     wake: int
     root: int
     """Process id of the job."""
@@ -133,6 +134,8 @@ class Session:
     stream_max_bytes: int
     new_filter: Callable[[], StreamFilter]
     """Makes what takes secrets out of one stream."""
+    instead_of_filter: Callable[[], None] | None = None
+    """Called in the job's process in place of installing the filter, on rungs that observe without a listener."""
     _job: int = 0
     _listener: int = -1
     _supervisor: int = 0
@@ -220,8 +223,9 @@ class Session:
         controls[1].close()
         os.close(wakes[0])
         os.close(results[1])
-        if self._listener >= 0:
-            seccomp.set_synchronous(self._listener)
+        if self._listener >= 0 or self.instead_of_filter is not None:
+            if self._listener >= 0:
+                seccomp.set_synchronous(self._listener)
             ends = SupervisorEnds(
                 listener=self._listener,
                 control=watchers[1].fileno(),
@@ -236,6 +240,9 @@ class Session:
             self._supervisor = self._fork_role("reenact-super", close, lambda: roles.supervisor(ends))
         os.close(wakes[1])
         watchers[1].close()
+        if self.instead_of_filter is not None:
+            with contextlib.suppress(OSError):
+                watchers[0].recv(1)  # such an observer says when it is ready; a dead one holds nothing up
         with contextlib.suppress(OSError):
             channel.send(b"go")
         channel.close()
@@ -244,7 +251,7 @@ class Session:
             self._stdin = StandardInput(0, self._listener, spool)
         status = self._wait(watchers[0], controls[0])
         result = self._finish(controls[0], results[0])
-        return Ending(status, result, "" if self._listener >= 0 else message.decode(errors="replace"))
+        return Ending(status, result, "" if self._supervisor else message.decode(errors="replace"))
 
     def _fork_role(self, name: str, close: list[int], role: Callable[[], NoReturn]) -> int:
         sys.stdout.flush()
@@ -314,7 +321,7 @@ class Session:
                 command.enter()
             elif command.cwd is not None:
                 os.chdir(command.cwd)
-            self._install(channel, stdin=self._stdin_pipe is not None)
+            self._install(channel, self.instead_of_filter, stdin=self._stdin_pipe is not None)
             for number in _PYTHON_IGNORES:
                 signal.signal(number, signal.SIG_DFL)
             os.execvpe(command.argv[0], command.argv, command.environment)
@@ -329,13 +336,17 @@ class Session:
             os._exit(status)
 
     @staticmethod
-    def _install(channel: socket.socket, *, stdin: bool) -> None:
+    def _install(channel: socket.socket, instead: Callable[[], None] | None, *, stdin: bool) -> None:
         rights: list[tuple[int, int, bytes]] = []
         listener = -1
         try:
-            listener, restricted = seccomp.install(filter_program.build(stdin=stdin))
-            message = b"restricted" if restricted else b"installed"
-            rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", listener))]
+            if instead is not None:
+                instead()
+                message = b"elsewhere"
+            else:
+                listener, restricted = seccomp.install(filter_program.build(stdin=stdin))
+                message = b"restricted" if restricted else b"installed"
+                rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", listener))]
         except CaptureError as error:
             message = str(error).encode()[:256]
         rights.append((socket.SOL_SOCKET, _SCM_CREDENTIALS, _CREDENTIALS.pack(os.getpid(), os.getuid(), os.getgid())))
@@ -472,7 +483,7 @@ class Session:
         for source in by_source:
             poll.register(source, select.POLLIN)
         data = b""
-        serving = self._supervisor and self._gone(self._supervisor)
+        serving = self._listener >= 0 and self._supervisor and self._gone(self._supervisor)
         if serving:
             poll.register(self._listener, select.POLLIN)
         while True:

@@ -283,6 +283,21 @@ def test_probe_finds_a_way_here(tmp_path: Path) -> None:
 
 
 def test_probe_goes_to_memory_when_the_folder_cannot_carry_an_upper_layer(tmp_path: Path) -> None:
-    found = probe(tmp_path / "missing")
+    (tmp_path / "file").touch()
+    found = probe(tmp_path / "file")
     assert found.scratch == Path("/dev/shm")
-    assert "missing" in found.reasons[0]
+    assert "file" in found.reasons[0]
+
+
+def test_what_a_killed_replay_leaves_behind_is_deleted_by_a_later_one(record: Record, tmp_path: Path) -> None:
+    child = os.fork()
+    if child == 0:
+        with record.open(tmp_path):
+            os.kill(os.getpid(), signal.SIGKILL)
+    assert status_of(child) == -signal.SIGKILL
+    (left,) = tmp_path.glob(".tmp-*")
+    os.utime(left, ns=(1, 1))
+    with record.open(tmp_path):
+        (present,) = tmp_path.glob(".tmp-*")
+        assert present != left
+    assert list(tmp_path.glob(".tmp-*")) == []

@@ -14,7 +14,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import fcntl
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -22,11 +21,11 @@ from typing import Final
 
 import msgspec
 
-from reenact import atomic, clock
+from reenact import atomic
 from reenact.digests import PREFIX, Digest
 from reenact.errors import SandboxError
 from reenact.model.artifact import Entry
-from reenact.replay import census
+from reenact.replay import census, claims
 from reenact.replay.interface import ObjectSource
 from reenact.replay.layout import lay_out
 from reenact.replay.ownership import Ownership
@@ -37,11 +36,8 @@ __all__ = ["LayerCache"]
 
 _TREE: Final = "tree"
 _CENSUS: Final = "census"
-_LOCK: Final = "lock"
 _POOL: Final = "pool-"
 _PRIVATE: Final = 0o700
-_SETTLING_NS: Final = 60 * 10**9
-"""A temporary folder younger than this may belong to a process that has not locked it yet."""
 
 
 class LayerCache:
@@ -72,7 +68,8 @@ class LayerCache:
             if lock is None:
                 self._build(name, entries)
                 lock = self._use(name, entries, rehash=False)
-                self._evict()
+                with contextlib.suppress(OSError):  # a cache that grows too large is no reason not to replay
+                    self._evict()
         except OSError as error:
             raise SandboxError(f"the layer cache {self._folder} cannot be used: {error}") from error
         if lock is None:
@@ -86,7 +83,7 @@ class LayerCache:
 
     def _use(self, name: str, entries: Sequence[Entry], *, rehash: bool) -> int | None:
         """Lock a layer that is there and intact; None when there is none (any more)."""
-        lock = _shared_lock(f"{self._folder}/{name}/{_LOCK}")
+        lock = claims.shared(f"{self._folder}/{name}")
         if lock is None:
             return None
         if self._is_intact(f"{self._folder}/{name}", entries, rehash=rehash):
@@ -113,12 +110,9 @@ class LayerCache:
 
     def _build(self, name: str, entries: Sequence[Entry]) -> None:
         os.makedirs(self._folder, mode=_PRIVATE, exist_ok=True)
-        self._sweep()
-        place = str(atomic.temporary_name(Path(self._folder)))
-        os.mkdir(place, _PRIVATE)
-        lock = os.open(f"{place}/{_LOCK}", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
+        claims.sweep(self._folder)
+        place, lock = claims.claim(self._folder)
         try:
-            fcntl.flock(lock, fcntl.LOCK_SH)
             tree = f"{place}/{_TREE}"
             os.mkdir(tree, _PRIVATE)
             paths = lay_out(entries, tree, source=self._source, ownership=self._ownership, pool=self._pool)
@@ -135,26 +129,13 @@ class LayerCache:
     # --- deleting
 
     def _retire(self, name: str, lock: int) -> None:
-        """Take a layer out of use; whoever else still uses it keeps it until then."""
-        place = str(atomic.temporary_name(Path(self._folder)))
+        """Take a layer out of use; it is deleted when nobody uses it any more."""
         with contextlib.suppress(FileNotFoundError):
-            os.rename(f"{self._folder}/{name}", place)
+            # Another process may have replaced it meanwhile by a good one.
+            if os.path.samestat(os.fstat(lock), os.stat(f"{self._folder}/{name}/{claims.LOCK}")):
+                os.rename(f"{self._folder}/{name}", atomic.temporary_name(Path(self._folder)))
         os.close(lock)
-        self._sweep()
-
-    def _sweep(self) -> None:
-        """Delete unfinished and retired layers that nobody holds."""
-        newest = clock.now_ns() - _SETTLING_NS
-        with os.scandir(self._folder) as found:
-            leftovers = [item.path for item in found if item.name.startswith(atomic.TEMPORARY_PREFIX)]
-        for place in leftovers:
-            with contextlib.suppress(FileNotFoundError):
-                if os.stat(place).st_mtime_ns > newest:
-                    continue
-            with _exclusive(f"{place}/{_LOCK}") as free:
-                if free:
-                    with contextlib.suppress(OSError):
-                        remove_tree(place)
+        claims.sweep(self._folder)
 
     def _evict(self) -> None:
         """Delete layers, the longest unused first, until the pool is within its bound; never one in use."""
@@ -163,7 +144,7 @@ class LayerCache:
             if used_bytes <= self._limit_bytes:
                 return
             place = f"{self._folder}/{name}"
-            with _exclusive(f"{place}/{_LOCK}") as free:
+            with claims.exclusive(place) as free:
                 if not free:
                     continue
                 trash = str(atomic.temporary_name(Path(self._folder)))
@@ -178,38 +159,5 @@ class LayerCache:
             for item in found:
                 if item.name.endswith(suffix) and not item.name.startswith((atomic.TEMPORARY_PREFIX, _POOL)):
                     with contextlib.suppress(FileNotFoundError):
-                        ages.append((os.stat(f"{item.path}/{_LOCK}").st_mtime_ns, item.name))
+                        ages.append((os.stat(f"{item.path}/{claims.LOCK}").st_mtime_ns, item.name))
         return [name for _, name in sorted(ages)]
-
-
-def _shared_lock(path: str) -> int | None:
-    """Lock a file that is still at `path` once it is locked; None when it is not there."""
-    while True:
-        try:
-            lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-        except FileNotFoundError:
-            return None
-        fcntl.flock(lock, fcntl.LOCK_SH)
-        with contextlib.suppress(FileNotFoundError):
-            if os.path.samestat(os.fstat(lock), os.stat(path)):
-                return lock
-        os.close(lock)
-
-
-@contextlib.contextmanager
-def _exclusive(path: str) -> Iterator[bool]:
-    """Try to lock a file nobody else has locked; a missing one counts as nobody's."""
-    try:
-        lock = os.open(path, os.O_RDWR | os.O_CLOEXEC)
-    except FileNotFoundError:
-        yield True
-        return
-    try:
-        try:
-            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
-        except BlockingIOError:
-            yield False
-        else:
-            yield True
-    finally:
-        os.close(lock)

@@ -8,16 +8,15 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from reenact.errors import SandboxError
+from reenact.replay.claims import claimed
 from reenact.replay.mounts import View
 from reenact.replay.sandbox import Conditions, Mode, Sandbox
-from reenact.replay.trees import remove_tree
 
 __all__ = ["MEMORY_SCRATCH", "Probe", "probe", "ways"]
 
@@ -92,19 +91,16 @@ def _try(mode: Mode, folder: Path) -> str | None:
 
 @contextlib.contextmanager
 def _trial_view(mode: Mode, folder: Path) -> Iterator[View]:
-    top = Path(tempfile.mkdtemp(prefix="reenact-probe-", dir=folder))
-    try:
+    with claimed(folder) as top:
         for name in ("lower/proc", "lower/dev", "upper", "work", "mount"):
-            (top / name).mkdir(parents=True)
+            os.makedirs(f"{top}/{name}")
         yield View(
-            lowers=(str(top / "lower"),),
-            upper=str(top / "upper"),
-            work=str(top / "work"),
-            mount_point=str(top / "mount"),
+            lowers=(f"{top}/lower",),
+            upper=f"{top}/upper",
+            work=f"{top}/work",
+            mount_point=f"{top}/mount",
             user_namespace=mode == "user",
         )
-    finally:
-        remove_tree(str(top))
 
 
 def _enter(view: View) -> str | None:

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -22,6 +21,7 @@ from reenact.model.bundle import Bundle, Launch
 from reenact.model.environment import Manifest
 from reenact.model.paths import from_text
 from reenact.replay.arrangement import Arrangement, arrange
+from reenact.replay.claims import claimed
 from reenact.replay.interface import ObjectSource
 from reenact.replay.layers import LayerCache
 from reenact.replay.layout import lay_out
@@ -29,7 +29,6 @@ from reenact.replay.mounts import View
 from reenact.replay.ownership import Ownership
 from reenact.replay.probe import Probe
 from reenact.replay.sandbox import Conditions, Mode
-from reenact.replay.trees import remove_tree
 
 __all__ = ["World", "conditions_of", "not_isolated", "open_world"]
 
@@ -100,17 +99,14 @@ def open_world(
 
 @contextlib.contextmanager
 def _scratch(folder: Path) -> Iterator[str]:
-    try:
-        folder.mkdir(parents=True, exist_ok=True)
-        place = tempfile.mkdtemp(prefix="reenact-world-", dir=folder)
-    except OSError as error:
-        raise SandboxError(f"no writable layer can be made in {folder}: {error}") from error
-    try:
-        for name in ("upper", "work", "mount"):
-            os.mkdir(f"{place}/{name}")
+    with contextlib.ExitStack() as stack:
+        try:
+            place = stack.enter_context(claimed(folder))
+            for name in ("upper", "work", "mount"):
+                os.mkdir(f"{place}/{name}")
+        except OSError as error:
+            raise SandboxError(f"no writable layer can be made in {folder}: {error}") from error
         yield place
-    finally:
-        remove_tree(place)
 
 
 def _ownership(launch: Launch, mode: Mode) -> Ownership:

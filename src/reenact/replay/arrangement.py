@@ -72,6 +72,7 @@ class _Arranger:
         seed = {path: self._recorded(path) for path in above}
         below = dict(self._host)
         below |= {path: artifact.entry for path, artifact in self._inputs.items() if path not in above}
+        below |= {path: self._folder(path) for path in self._names_without_entry() if path not in seed}
         for path in (*below, *self._needed_folders()):
             self._add_folders(below, path, stop_at=above)
         for path in above:
@@ -126,6 +127,16 @@ class _Arranger:
         groups = {self._recorded(path).link or to_text(path) for path in changed}
         known = {**self._environment, **{path: artifact.entry for path, artifact in self._inputs.items()}}
         return changed | {path for path, entry in known.items() if (entry.link or entry.path) in groups}
+
+    def _names_without_entry(self) -> Iterator[str]:
+        """Give the names that were listed and are described nowhere: folders the recording itself kept out of, as its store."""
+        listed = (*self._environment.items(), *((path, artifact.entry) for path, artifact in self._inputs.items()))
+        known = (self._inputs, self._environment, self._host)
+        for folder, entry in listed:
+            for name in entry.names or ():
+                path = f"{folder.rstrip('/')}/{from_text(name)}"
+                if is_laid_out(path) and not any(path in paths for paths in known):
+                    yield path
 
     def _needed_folders(self) -> Iterator[str]:
         """Give a path in each folder that must be there; its parents are what is added."""

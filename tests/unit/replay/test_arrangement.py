@@ -142,6 +142,17 @@ def test_a_folder_deleted_and_used_again_comes_from_above_alone() -> None:
     assert paths(made.seed) == ["d", "d/x"]
 
 
+def test_every_listed_name_is_there() -> None:
+    made = arranged(
+        inputs=(folder("d", "listed", names=(".store", "a")), bundles.artifact("d/a")),
+        environment=(
+            entry("/", "directory", need="list", names=("dev", "mnt", "usr", "work")),
+            entry("/usr", "directory"),
+        ),
+    )
+    assert paths(made.inputs) == ["/mnt", "d", "d/.store", "d/a"]
+
+
 def test_the_kernels_files_are_left_out_but_frozen_ones_are_in() -> None:
     made = arranged(
         inputs=(bundles.artifact("/proc/1/x"), bundles.artifact("/dev/x")),

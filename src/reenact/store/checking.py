@@ -107,13 +107,13 @@ class Checker:
             if self._content:
                 got = digests.of_bytes(whole_content(task.place, stored))
                 return "" if got == task.digest else f"content with digest {got}"
-            header_at(task.place, stored)
+            header = header_at(task.place, stored)
         except Malformed as error:
             return str(error)
         record = task.place.record
-        promised = record.stored_sha256 if isinstance(record, Record) else b""
-        got_raw = hashlib.sha256(stored).digest()
-        return "" if got_raw == promised else f"stored bytes with SHA-256 {got_raw.hex()}, not {promised.hex()}"
+        promised = record.stored_digest if isinstance(record, Record) else b""
+        got_raw = hashlib.sha256(stored[header.header_bytes :]).digest()
+        return "" if got_raw == promised else f"stored bytes with digest {got_raw.hex()}, not {promised.hex()}"
 
     def _check_file(self, task: Task) -> str:
         if not self._content:

@@ -117,7 +117,7 @@ def decompress_blocks(blocks: Iterator[bytes], limit_bytes: int, block_bytes: in
                     raise Corrupt(f"more than the {limit_bytes} bytes expected")
                 if content:
                     yield content
-                if decompressor.eof or decompressor.needs_input:
+                if decompressor.needs_input or decompressor.eof:
                     break
                 content = decompressor.decompress(b"", block_bytes)
     except failure as error:

@@ -10,12 +10,13 @@
     8       8      length of the content
     16      8      length of the payload, which follows the header
 
-Numbers are little-endian and unsigned. An object in a file of its own ends, except in the raw form, with the SHA-256 of
-payload and header, so that it can be checked without decompressing. The raw form needs none: its payload is the content,
-whose SHA-256 is the object's name. In a pack the index keeps that check instead (see :mod:`reenact.store.packs`).
+Numbers are little-endian and unsigned. The stored digest of an object is the SHA-256 of all that follows these 24 bytes:
+it shows without decompressing that the bytes are those once written. For the raw form it is the object's own digest, and is
+not stored; another form in a file of its own has it as the last 32 bytes; in a pack the index has it
+(:mod:`reenact.store.packs`).
 
-A flipped bit anywhere is found: in the payload by the digest of the content, in the header because every field of it is
-determined by the payload or by the length of the whole.
+A flipped bit anywhere is found: in the payload by its digest, in the header because every field of it follows from the
+length of the whole, from the index, or from the form.
 """
 
 from __future__ import annotations
@@ -56,7 +57,14 @@ HEADER_BYTES: Final = _FIXED.size
 FOOTER_BYTES: Final = 32
 
 _PROBE_FROM_BYTES: Final = 16 << 10
-"""Below this, compressing all of an object costs no more than probing it."""
+"""Below this, compressing all of an object costs no more than compressing samples of it."""
+
+_GLANCE_FROM_BYTES: Final = 512
+_GLANCE_BYTES: Final = 64
+_GLANCE_DISTINCT: Final = 51
+"""Random bytes have this many distinct values among 64 in 199 of 200 cases. Of 4,714 small files of a Python installation
+and of documentation it takes all but a few of the incompressible ones, and 6 others with 0.05 % of the bytes to be saved, for
+a fifth of the time of compressing 4 KiB to see."""
 
 
 class Malformed(ValueError):
@@ -111,12 +119,23 @@ def footer_bytes(form: int) -> int:
 
 def choose(content: memoryview, compressor: Compressor) -> tuple[int, bytes | memoryview]:
     """Choose the form of a small object: its number and its payload (the content itself when it stays raw)."""
-    if len(content) >= _PROBE_FROM_BYTES and not compressor.gains(compressor.samples(content)):
+    if not _promises(content, compressor):
         return RAW, content
     packed = compressor.whole(content)
     if len(packed) * 100 < len(content) * 95:
         return ZSTD, packed
     return RAW, content
+
+
+def _promises(content: memoryview, compressor: Compressor) -> bool:
+    """Guess whether compressing will gain."""
+    length = len(content)
+    if length >= _PROBE_FROM_BYTES:
+        return compressor.gains(compressor.samples(content))
+    if length < _GLANCE_FROM_BYTES:
+        return True
+    middle = length // 2
+    return len(set(content[middle : middle + _GLANCE_BYTES])) < _GLANCE_DISTINCT
 
 
 def content_of(header: Header, payload: bytes | memoryview) -> bytes:

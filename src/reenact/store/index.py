@@ -25,6 +25,9 @@ _TABLES: Final = (
     "CREATE TABLE packs (id INTEGER PRIMARY KEY AUTOINCREMENT, name TEXT NOT NULL UNIQUE)",
     "CREATE TABLE objects (digest BLOB NOT NULL, pack INTEGER NOT NULL, PRIMARY KEY (digest, pack)) WITHOUT ROWID",
 )
+_MOST_KNOWN: Final = 500_000
+"""Digests of packs met in this process that are kept at hand, at some 120 bytes each."""
+
 _FIND: Final = "SELECT name FROM objects JOIN packs ON packs.id = objects.pack WHERE digest = ? ORDER BY packs.id"
 
 
@@ -43,6 +46,7 @@ class ObjectIndex:
         self._packs: dict[str, PackIndex | None] = {}
         self._whole: dict[str, bool] = {}
         self._empty: bool | None = None
+        self._known: set[bytes] = set()
         self.damaged: dict[str, str] = {}
         """Packs met in this process whose index cannot be used, by name, and why."""
 
@@ -54,7 +58,7 @@ class ObjectIndex:
             )
         if self._empty:
             return False
-        return any(self._whole[index.name] for index, _ in self.places(digest))
+        return digest in self._known or any(self._whole[index.name] for index, _ in self.places(digest))
 
     def places(self, digest: bytes) -> Iterator[tuple[PackIndex, Record]]:
         """Give where an object is, by raw digest: packs that exist, perhaps cut short, and what their indexes say."""
@@ -75,8 +79,9 @@ class ObjectIndex:
         known = set(self._file.read(lambda db: [name for (name,) in db.execute("SELECT name FROM packs")]))
         new = [(name, list(index.digests())) for name in current if name not in known and (index := self._load(name))]
         gone = known.difference(current)
-        for name in gone:
-            self._packs.pop(name, None)
+        if gone:
+            self._packs.clear()
+            self._known.clear()
 
         def change(db: sqlite3.Connection) -> None:
             for name, objects in new:
@@ -103,7 +108,10 @@ class ObjectIndex:
 
     def _pack(self, name: str) -> PackIndex | None:
         if name not in self._packs:
-            self._packs[name] = self._load(name)
+            index = self._packs[name] = self._load(name)
+            if index is not None and self._whole[name] and len(self._known) + index.count <= _MOST_KNOWN:
+                # A run's objects tend to lie together: the first one found answers for the others of its pack.
+                self._known.update(index.digests())
         return self._packs[name]
 
     def _load(self, name: str) -> PackIndex | None:

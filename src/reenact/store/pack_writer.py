@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from typing import Final
 
 from reenact.store.compression import Compressor
-from reenact.store.forms import HEADER_BYTES, choose, encode_header
+from reenact.store.forms import HEADER_BYTES, RAW, choose, encode_header
 from reenact.store.packs import PACK_MAGIC, Record, encode_index, encode_records
 from reenact.store.spool import Spool, write_all
 from reenact.store.worker import BLOCK_BYTES, Buffers, Worker
@@ -64,9 +64,8 @@ class PackWriter:
             StoreError: an earlier part of the pack could not be written.
         """
         form, payload = choose(content, self._compressor)
+        stored = digest if form == RAW else hashlib.sha256(payload).digest()
         header = encode_header(form, len(content), len(payload))
-        stored = hashlib.sha256(header)
-        stored.update(payload)
         length = HEADER_BYTES + len(payload)
         if self._filled + length > BLOCK_BYTES:
             self._flush()
@@ -74,7 +73,7 @@ class PackWriter:
         self._view[at : at + HEADER_BYTES] = header
         self._view[at + HEADER_BYTES : at + length] = payload
         self._filled = at + length
-        self._records[digest] = Record(self._written + at, length, len(content), stored.digest())
+        self._records[digest] = Record(self._written + at, length, len(content), stored)
 
     def finish(self) -> FinishedPack:
         """Make the pack durable and name it.

@@ -11,7 +11,7 @@ name is the SHA-256 of all of it. Since each object tells its length, a pack can
     16      8      length of the pack in bytes
     24      32     SHA-256 of the pack: its name
     56      88 n   records, sorted by digest: digest (32), offset, stored length, content length (8 each),
-                   SHA-256 of the stored bytes (32)
+                   stored digest (32; see :mod:`reenact.store.forms`)
     ...     32     SHA-256 of all before
 
 Numbers are little-endian and unsigned. A pack without its index does not count: it is what a killed commit leaves.
@@ -56,7 +56,7 @@ class Record(NamedTuple):
     offset: int
     stored_bytes: int
     content_bytes: int
-    stored_sha256: bytes
+    stored_digest: bytes
 
 
 def pack_key(name: str) -> str:

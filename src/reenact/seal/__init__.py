@@ -1,1 +1,1 @@
-"""Prove bytes: sign them, keep the keys, log what was signed. Usable without a store: places are given as small protocols."""
+"""Prove bytes: keys, signed envelopes, and the transparency log."""

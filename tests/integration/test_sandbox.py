@@ -155,6 +155,18 @@ def test_the_recorded_user_is_seen(record: Record, tmp_path: Path) -> None:
     assert shell(record, tmp_path, "id -u; id -g; echo x > mine") == "4242\n4343\n"
 
 
+def test_an_ordinary_user_can_change_no_more_than_when_recorded(record: Record, tmp_path: Path) -> None:
+    """In a user namespace root's folders belong to the user; the job must neither write there nor see other modes."""
+    record.program("stat")
+    record.launch |= {"uid": 4242, "gid": 4343}
+    record.output("mine", b"")
+    usr = os.stat("/usr").st_mode & 0o7777
+    script = (
+        "echo x > mine; echo x > /usr/stray || echo refused; stat -c %a /usr; (echo x >> /usr/bin/sh) || echo refused"
+    )
+    assert shell(record, tmp_path, script) == f"refused\n{usr:o}\nrefused\n"
+
+
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can take other groups")
 def test_root_takes_the_recorded_groups_and_loses_its_powers(tmp_path: Path) -> None:
     record = Record()

@@ -75,7 +75,7 @@ class _Arranger:
         below |= {path: self._folder(path) for path in self._names_without_entry() if path not in seed}
         for path in (*below, *self._needed_folders()):
             self._add_folders(below, path, stop_at=above)
-        for path in above:
+        for path in (*above, *self._stream_files()):
             self._add_folders(seed, path, stop_at=frozenset())
         for path in moved:
             if any(known.startswith(path + "/") for known in self._environment):
@@ -127,6 +127,12 @@ class _Arranger:
         groups = {self._recorded(path).link or to_text(path) for path in changed}
         known = {**self._environment, **{path: artifact.entry for path, artifact in self._inputs.items()}}
         return changed | {path for path, entry in known.items() if (entry.link or entry.path) in groups}
+
+    def _stream_files(self) -> Iterator[str]:
+        """Give the files standard output goes to: they are opened from outside the world, straight in the upper layer."""
+        for stream in (self._launch.stdout, self._launch.stderr):
+            if stream.kind == "file" and stream.path is not None and is_laid_out(from_text(stream.path)):
+                yield from_text(stream.path)
 
     def _names_without_entry(self) -> Iterator[str]:
         """Give the names that were listed and are described nowhere: folders the recording itself kept out of, as its store."""

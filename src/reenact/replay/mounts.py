@@ -47,6 +47,8 @@ class View:
     """Empty, on the same file system as `upper`."""
     mount_point: str
     user_namespace: bool
+    read_only: tuple[str, ...] = ()
+    """Folders of the world in which nothing can be changed."""
     shared_memory: bool = False
     """Shared memory (/dev/shm) is the world's own folder of that name, because the record has files in it."""
 
@@ -76,6 +78,14 @@ def _overlay(view: View) -> None:
             kernel.mount("overlay", view.mount_point, "overlay", kernel.MS_NODEV, options + ",volatile")
         except OSError:
             kernel.mount("overlay", view.mount_point, "overlay", kernel.MS_NODEV, options)
+
+
+def _close(root: str, folders: tuple[str, ...]) -> None:
+    for folder in folders:
+        path = root + folder
+        kernel.mount(path, path, None, kernel.MS_BIND)
+        flags = kernel.MS_BIND | kernel.MS_REMOUNT | kernel.MS_RDONLY | kernel.MS_NODEV
+        kernel.mount("none", path, None, flags)
 
 
 def _proc(root: str, *, user_namespace: bool) -> None:
@@ -125,6 +135,7 @@ def build(view: View) -> None:
     root = view.mount_point
     kernel.mount("none", "/", None, kernel.MS_REC | kernel.MS_PRIVATE)
     _overlay(view)
+    _close(root, view.read_only)
     _proc(root, user_namespace=view.user_namespace)
     previous = os.umask(0)
     try:

@@ -7,6 +7,7 @@ end, with all that the job wrote, after the caller has taken what it wants from 
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import os
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -26,7 +27,7 @@ from reenact.replay.interface import ObjectSource
 from reenact.replay.layers import LayerCache
 from reenact.replay.layout import lay_out
 from reenact.replay.mounts import View
-from reenact.replay.ownership import Ownership
+from reenact.replay.ownership import Ownership, is_inside
 from reenact.replay.probe import Probe
 from reenact.replay.sandbox import Conditions, Mode
 
@@ -77,7 +78,7 @@ def open_world(
     if bundle.environment.manifest is None:
         raise UnreplayableError("the record has no sealed environment, so no closed world can be made from it")
     mode, scratch = probe.require()
-    ownership = _ownership(bundle.launch, mode)
+    ownership = _ownership(bundle.launch, manifest, mode)
     layers = LayerCache(cache, source=source, ownership=ownership, limit_bytes=limit_bytes)
     arrangement = arrange(bundle, manifest, opaque_attribute=_OPAQUE[mode], host=host)
     inputs_key = digests.of_bytes(manifests.dump(list(arrangement.inputs)))
@@ -92,6 +93,7 @@ def open_world(
             work=f"{place}/work",
             mount_point=f"{place}/mount",
             user_namespace=mode == "user",
+            read_only=_read_only(ownership, bundle, arrangement),
             shared_memory=arrangement.shared_memory,
         )
         yield World(view=view, arrangement=arrangement, upper=Path(place, "upper"))
@@ -109,8 +111,20 @@ def _scratch(folder: Path) -> Iterator[str]:
         yield place
 
 
-def _ownership(launch: Launch, mode: Mode) -> Ownership:
-    return Ownership(exact=mode == "root", uid=launch.uid, gid=launch.gid, groups=launch.groups)
+def _ownership(launch: Launch, manifest: Manifest, mode: Mode) -> Ownership:
+    plain = Ownership(exact=mode == "root", uid=launch.uid, gid=launch.gid, groups=launch.groups)
+    return dataclasses.replace(plain, read_only=plain.closed(manifest.entries))
+
+
+def _read_only(ownership: Ownership, bundle: Bundle, arrangement: Arrangement) -> tuple[str, ...]:
+    """Give the closed folders, without those in which the job was seen to change or make something after all."""
+    changed = [entry.path for entry in (*arrangement.seed, *(artifact.entry for artifact in bundle.outputs))]
+    own = [entry.path for entry in arrangement.inputs if entry.type == "directory" and entry.uid == ownership.uid]
+    return tuple(
+        from_text(folder)
+        for folder in ownership.read_only
+        if not any(is_inside(path, folder) for path in (*changed, *own))
+    )
 
 
 def conditions_of(launch: Launch) -> Conditions:

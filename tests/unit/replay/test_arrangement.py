@@ -5,7 +5,7 @@ from dataclasses import replace
 from typing import Any
 
 from reenact.model.artifact import Artifact, Entry
-from reenact.model.bundle import Bundle
+from reenact.model.bundle import Bundle, Stream
 from reenact.model.environment import MANIFEST_FORMAT, Manifest
 from reenact.replay.arrangement import Arrangement, arrange
 from tests import bundles
@@ -140,6 +140,14 @@ def test_a_folder_deleted_and_used_again_comes_from_above_alone() -> None:
     )
     assert paths(made.inputs) == []
     assert paths(made.seed) == ["d", "d/x"]
+
+
+def test_folders_of_files_that_take_standard_output_are_above() -> None:
+    bundle = on(bundles.bundle(inputs=(), outputs=()))
+    stream = Stream(kind="file", path=f"{ROOT}/logs/today/out")
+    launch = replace(bundle.launch, stdout=stream, stderr=stream)
+    made = arrange(replace(bundle, launch=launch), None, opaque_attribute=OPAQUE)
+    assert paths(made.seed) == ["logs", "logs/today"]
 
 
 def test_every_listed_name_is_there() -> None:

@@ -208,6 +208,30 @@ def test_folders_allow_what_they_allowed(facts: dict[str, Any], mode: int) -> No
     assert USER.mode(entry("/d", "directory", **facts)) == mode
 
 
+def test_folders_that_are_mounted_read_only_keep_their_modes() -> None:
+    closed = dataclasses.replace(USER, read_only=("/usr",))
+    assert closed.mode(entry("/usr/lib", "directory", uid=0, mode=0o755)) == 0o755
+    assert closed.mode(entry("/usrlocal", "directory", uid=0, mode=0o755)) == 0o555
+    assert closed.mode(entry("/usr/private", "directory", uid=0, mode=0o700)) == 0
+    assert closed.label() != USER.label()
+
+
+def test_a_top_level_folder_is_closed_when_the_user_could_change_no_folder_in_it() -> None:
+    entries = [
+        entry("/", "directory", mode=0o777),
+        entry("/usr", "directory", mode=0o755),
+        entry("/usr/lib", "directory", mode=0o555),
+        entry("/usr/file", mode=0o666),
+        entry("/home", "directory", mode=0o755),
+        entry("/home/u", "directory", mode=0o755, uid=1000),
+        entry("/opt", "directory", mode=0o775, gid=50),
+        entry("/tmp", "directory", mode=0o1777),
+    ]
+    assert USER.closed(entries) == ("/usr",)
+    assert dataclasses.replace(USER, uid=0).closed(entries) == ()
+    assert dataclasses.replace(USER, exact=True).closed(entries) == ()
+
+
 def test_root_recorded_is_allowed_everything() -> None:
     owner = dataclasses.replace(USER, uid=0, gid=0)
     assert owner.mode(entry("/d", "directory", uid=7, mode=0o700)) == 0o700

@@ -1,1 +1,1 @@
-"""Prove bytes: keys, signed envelopes, and the transparency log."""
+"""Prove bytes: sign them, keep the keys, log what was signed. Usable without a store: places are given as small protocols."""

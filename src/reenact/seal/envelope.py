@@ -1,136 +1,105 @@
-"""DSSE envelopes: a payload, its type, and signatures over exactly these bytes.
+"""DSSE envelopes: signed bytes, kept and given out exactly as they were signed.
 
-See: the DSSE specification 1.0 (secure-systems-lab/dsse, protocol.md and envelope.md). The envelope keeps the bytes it was
-read from; they are what is stored and handed on, and nothing is ever re-serialised.
+See: https://github.com/secure-systems-lab/dsse, protocol.md and envelope.md (v1.0.2). A signature covers the pre-authentication
+encoding (PAE) of payload type and payload, so the envelope's own JSON proves nothing and is never signed.
 """
 
 from __future__ import annotations
 
 import base64
 import binascii
+import json
+from collections.abc import Mapping
 from dataclasses import dataclass
-from typing import Any, Final, Protocol
+from typing import Any, Final
 
 from reenact import canonical
 from reenact.errors import SignatureInvalid
-from reenact.model.statement import PAYLOAD_TYPE
 
-__all__ = ["Envelope", "Signature", "Signer", "pre_authentication_encoding", "seal_payload"]
+__all__ = ["Envelope", "Signature", "dump", "load", "pre_authentication_encoding"]
 
-
-class Signer(Protocol):
-    """Whoever signs."""
-
-    @property
-    def key_id(self) -> str:
-        """Names the key: hex SHA-256 of its public half's DER SubjectPublicKeyInfo."""
-        ...
-
-    def sign(self, message: bytes) -> bytes:
-        """Sign exactly these bytes."""
-        ...
+_FIELDS: Final = {"payload", "payloadType", "signatures"}
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Signature:
-    """One signature of an envelope."""
+    """One signature over an envelope's payload."""
 
     key_id: str
-    value: bytes
+    signature: bytes
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Envelope:
-    """An envelope that was read, not yet verified: what it says may be anything."""
+    """What was signed, and the signatures."""
 
-    raw: bytes
-    """The bytes it was read from."""
+    payload_type: str
     payload: bytes
     signatures: tuple[Signature, ...]
-    """Never empty."""
-
-    @classmethod
-    def parse(cls, raw: bytes) -> Envelope:
-        """Read an envelope of an in-toto statement. Unknown fields are ignored, as the specification asks.
-
-        Raises:
-            SignatureInvalid: it is not one, or could be read in more than one way (a key twice, loose base64).
-        """
-        document = _document(raw)
-        payload_type = document.get("payloadType")
-        if payload_type != PAYLOAD_TYPE:
-            raise SignatureInvalid(f"expected an envelope of type {PAYLOAD_TYPE}, got {payload_type!r}")
-        signatures = document.get("signatures")
-        if not isinstance(signatures, list) or not signatures:
-            raise SignatureInvalid("the envelope has no signature")
-        return cls(
-            raw=raw,
-            payload=_decoded(document.get("payload"), "payload"),
-            signatures=tuple(_signature(entry) for entry in signatures),
-        )
 
 
-_ED25519_BYTES: Final = 64
+def pre_authentication_encoding(payload_type: str, payload: bytes) -> bytes:
+    """Give the bytes that are signed: ``DSSEv1 LEN(type) type LEN(payload) payload``, lengths in decimal."""
+    kind = payload_type.encode("utf-8")
+    return b"DSSEv1 %d %b %d %b" % (len(kind), kind, len(payload), payload)
 
 
-def pre_authentication_encoding(payload: bytes) -> bytes:
-    """Give the bytes that are signed: type and payload, each with its length, so that neither can pass for the other."""
-    kind = PAYLOAD_TYPE.encode()
-    return b"DSSEv1 %d %s %d %s" % (len(kind), kind, len(payload), payload)
-
-
-def seal_payload(payload: bytes, signer: Signer) -> bytes:
-    """Sign a statement and write its envelope as canonical JSON."""
-    signature = signer.sign(pre_authentication_encoding(payload))
+def dump(envelope: Envelope) -> bytes:
+    """Write an envelope as canonical JSON."""
     return canonical.dumps_plain(
         {
-            "payload": base64.b64encode(payload).decode("ascii"),
-            "payloadType": PAYLOAD_TYPE,
-            "signatures": [{"keyid": signer.key_id, "sig": base64.b64encode(signature).decode("ascii")}],
+            "payload": base64.b64encode(envelope.payload).decode("ascii"),
+            "payloadType": envelope.payload_type,
+            "signatures": [
+                {"keyid": s.key_id, "sig": base64.b64encode(s.signature).decode("ascii")} for s in envelope.signatures
+            ],
         }
     )
 
 
-def _document(raw: bytes) -> dict[str, Any]:
-    import json  # noqa: PLC0415 - only where an envelope is read; recording writes them
-
-    try:
-        document = json.loads(raw.decode("utf-8"), object_pairs_hook=_once)
-    except (ValueError, RecursionError) as error:
-        raise SignatureInvalid(f"the envelope cannot be read: {error}") from error
-    if not isinstance(document, dict):
-        raise SignatureInvalid(f"expected an envelope, got a JSON {type(document).__name__}")
-    return document
-
-
-def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
-    """Refuse keys that come twice: readers disagree about which of them counts."""
+def _no_duplicates(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a key comes twice")
+        # Two readers may disagree about which of two equal names counts.
+        raise SignatureInvalid("the envelope names a field twice")
     return found
 
 
-def _signature(entry: object) -> Signature:
-    if not isinstance(entry, dict):
-        raise SignatureInvalid("a signature of the envelope is no object")
-    key_id = entry.get("keyid", "")
-    if not isinstance(key_id, str):
-        raise SignatureInvalid("a signature's keyid is no text")
-    value = _decoded(entry.get("sig"), "signature")
-    if len(value) != _ED25519_BYTES:
-        raise SignatureInvalid(f"expected a signature of {_ED25519_BYTES} bytes, got {len(value)}")
-    return Signature(key_id=key_id, value=value)
+def load(data: bytes, payload_type: str) -> Envelope:
+    """Read an envelope strictly; signatures are not checked here.
 
+    Args:
+        data: The envelope.
+        payload_type: What its payload must be.
 
-def _decoded(text: object, what: str) -> bytes:
-    """Decode base64 of which there is only one way to write it."""
-    if not isinstance(text, str):
-        raise SignatureInvalid(f"the envelope's {what} is no text")
+    Raises:
+        SignatureInvalid: it is malformed, of another payload type, or carries no signature.
+    """
     try:
-        data = base64.b64decode(text.encode("ascii"), validate=True)
-    except (binascii.Error, UnicodeEncodeError) as error:
-        raise SignatureInvalid(f"the envelope's {what} is not base64: {error}") from error
-    if base64.b64encode(data).decode("ascii") != text:
-        raise SignatureInvalid(f"the envelope's {what} is base64 with stray bits")
-    return data
+        fields = json.loads(data, object_pairs_hook=_no_duplicates)
+        if not isinstance(fields, Mapping) or set(fields) != _FIELDS:
+            raise SignatureInvalid("the envelope has not the fields payload, payloadType and signatures")
+        if fields["payloadType"] != payload_type:
+            raise SignatureInvalid(f"the envelope holds {fields['payloadType']!r}, expected {payload_type!r}")
+        payload = _decode(fields["payload"])
+        signatures = tuple(
+            Signature(key_id=str(entry["keyid"]), signature=_decode(entry["sig"])) for entry in fields["signatures"]
+        )
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
+        raise SignatureInvalid(f"the envelope cannot be read: {error}") from error
+    if not signatures:
+        raise SignatureInvalid("the envelope carries no signature")
+    envelope = Envelope(payload_type=payload_type, payload=payload, signatures=signatures)
+    if dump(envelope) != data:
+        # One payload, one byte sequence: nothing can be hidden in spaces, order or another spelling of base64.
+        raise SignatureInvalid("the envelope is not in its canonical form")
+    return envelope
+
+
+def _decode(text: Any) -> bytes:  # noqa: ANN401 - the JSON edge
+    if not isinstance(text, str):
+        raise SignatureInvalid("the envelope has a value that is not text")
+    try:
+        return base64.b64decode(text, validate=True)
+    except binascii.Error as error:
+        raise SignatureInvalid(f"the envelope has malformed base64: {error}") from error

@@ -1,0 +1,125 @@
+"""The packages of the operating system that own files a run read: dpkg, apk, or rpm; None with the cause where none is found."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+from collections.abc import Collection, Iterable, Iterator
+from typing import Final, Protocol
+
+from reenact.capture import apk, dpkg, owner_index
+from reenact.capture.child import Child
+from reenact.capture.owner_index import OwnerIndex
+from reenact.digests import PREFIX, of_bytes
+from reenact.model.environment import OsPackage
+
+__all__ = ["find", "stamp"]
+
+
+class _Reader(Protocol):
+    """What dpkg and apk have in common."""
+
+    def stamp(self, root: str) -> str | None: ...
+    def files(self, root: str) -> tuple[list[OsPackage], Iterator[tuple[str, int]]]: ...
+
+
+_READERS: Final[tuple[tuple[str, _Reader], ...]] = (("dpkg", dpkg), ("apk", apk))
+_FILE_PREFIX: Final = "os-packages-"
+
+_RPM_DATABASES: Final = ("/usr/lib/sysimage/rpm", "/var/lib/rpm")
+_RPM_FORMAT: Final = r"%{NAME}\t%|EPOCH?{%{EPOCH}:}|%{VERSION}-%{RELEASE}\t%{ARCH}\n"
+_RPM_BATCH: Final = 2000
+"""Paths for one rpm process: well below the limit on a command line's length."""
+_RPM_SECONDS: Final = 30.0
+
+
+def stamp(root: str = "") -> str:
+    """Give a text that changes when an operating-system package is installed, upgraded or removed. Costs a few stats."""
+    for name, reader in _READERS:
+        if (found := reader.stamp(root)) is not None:
+            return f"{name} {found}"
+    database = _rpm_database(root)
+    if database is None:
+        return ""
+    with contextlib.suppress(OSError):
+        return "rpm " + " ".join(
+            f"{e.name}:{e.stat().st_mtime_ns}" for e in sorted(os.scandir(database), key=lambda e: e.name)
+        )
+    return "rpm"
+
+
+def find(paths: Collection[str], cache: str, root: str = "") -> tuple[tuple[OsPackage, ...] | None, str]:
+    """Find the packages that own some paths; sorted by name and architecture.
+
+    Args:
+        paths: Absolute and canonical, surrogate-escaped.
+        cache: A folder for the index of owners (a few megabytes, made anew when packages change).
+        root: The folder the databases are looked for under.
+
+    Returns:
+        The packages, or None and the cause.
+    """
+    for name, reader in _READERS:
+        key = reader.stamp(root)
+        if key is None:
+            continue
+        try:
+            index = _index(reader, f"{name} {root} {key}", cache, root)
+        except OSError as error:
+            return None, f"the {name} database cannot be read: {error.strerror}"
+        return _sorted(index.owners(paths)), ""
+    if _rpm_database(root) is not None:
+        return _ask_rpm(sorted(paths))
+    return None, "no dpkg, apk or rpm database is here"
+
+
+def _sorted(packages: Iterable[OsPackage]) -> tuple[OsPackage, ...]:
+    return tuple(sorted(packages, key=lambda package: (package.name, package.architecture, package.version)))
+
+
+def _index(reader: _Reader, key: str, cache: str, root: str) -> OwnerIndex:
+    path = f"{cache}/{_FILE_PREFIX}{of_bytes(os.fsencode(key))[len(PREFIX) :][:16]}"
+    index = owner_index.load(path)
+    if index is None:
+        table, files = reader.files(root)
+        index, data = owner_index.build(table, files)
+        owner_index.save(path, data)
+        _remove_others(cache, path)
+    return index
+
+
+def _remove_others(cache: str, kept: str) -> None:
+    """Delete the indexes of earlier states of this machine."""
+    with contextlib.suppress(OSError):
+        for name in os.listdir(cache):
+            if name.startswith(_FILE_PREFIX) and f"{cache}/{name}" != kept:
+                os.unlink(f"{cache}/{name}")
+
+
+def _rpm_database(root: str) -> str | None:
+    for place in _RPM_DATABASES:
+        with contextlib.suppress(OSError):
+            if os.listdir(f"{root}{place}"):
+                return f"{root}{place}"
+    return None
+
+
+def _ask_rpm(paths: list[str]) -> tuple[tuple[OsPackage, ...] | None, str]:
+    """Ask the rpm program: its database has no plain form."""
+    found: set[OsPackage] = set()
+    environment = {"PATH": os.environ.get("PATH", os.defpath), "LC_ALL": "C"}
+    for start in range(0, len(paths), _RPM_BATCH):
+        # The exit code counts the paths that no package owns.
+        argv = ["rpm", "-qf", "--queryformat", _RPM_FORMAT, "--", *paths[start : start + _RPM_BATCH]]
+        try:
+            code, output, _ = Child(argv, environment).result(_RPM_SECONDS)
+        except OSError:
+            return None, "an rpm database is here, but rpm is not installed"
+        if code is None:
+            return None, f"rpm took more than {_RPM_SECONDS:.0f} seconds"
+        for line in output.decode("utf-8", "replace").splitlines():
+            fields = line.split("\t")
+            # "file /a is not owned by any package" stands among the answers, and a path may hold tabs; names hold no space.
+            if len(fields) == 3 and " " not in fields[0]:  # noqa: PLR2004 - those of the format
+                found.add(OsPackage(name=fields[0], version=fields[1], architecture=fields[2]))
+    return _sorted(found), ""

@@ -8,31 +8,33 @@ from typing import TYPE_CHECKING
 
 from reenact import clock
 from reenact.digests import Digest, of_bytes
+from reenact.errors import KeyAbsent
 from reenact.ids import RunId
-from reenact.seal import keys
-from reenact.seal.keys import KeyFolders
 
 if TYPE_CHECKING:
     from reenact.model.bundle import Bundle
     from reenact.model.verdict import Verdict
-    from reenact.seal.keys import SigningKey
+    from reenact.seal.keys import PublicKey, SigningKey
     from reenact.store.opening import Store
 
 __all__ = ["check_signature", "fingerprint_key", "logged_statements", "seal_bundle", "seal_verdict", "signing_key"]
 
 
-def _folders(location: str, store_id: str) -> KeyFolders:
-    return KeyFolders(store_id, store_private=Path(location) / "private", environment=os.environ)
-
-
 def fingerprint_key(location: str, store_id: str) -> bytes:
     """Give the secret that keys the fingerprints of redacted values in a store; see `reenact.seal.keys`."""
-    return keys.fingerprint_key(_folders(location, store_id))
+    from reenact.seal.keys import key_folder, load_fingerprint_key  # noqa: PLC0415 - the one part of it needed early
+
+    return load_fingerprint_key(key_folder(os.environ, Path(location)), store_id)
 
 
 def signing_key(store: Store) -> SigningKey:
     """Give this user's signing key for a store, made on first use and made known to the store."""
-    return keys.signing_key(_folders(store.location, store.id), store.keys, clock.timestamp())
+    from reenact.seal.keys import key_folder, load_signing_key  # noqa: PLC0415 - cryptography comes with it
+
+    key = load_signing_key(key_folder(os.environ, Path(store.location)), store.id)
+    if not store.keys.exists(key.public.key_id):
+        store.keys.put(key.public.key_id, key.public.record())
+    return key
 
 
 def seal_bundle(store: Store, bundle: Bundle) -> None:
@@ -41,18 +43,21 @@ def seal_bundle(store: Store, bundle: Bundle) -> None:
     Raises:
         StoreError: the store cannot be written, or the key cannot be used.
     """
-    from reenact.model.statement import dump_bundle  # noqa: PLC0415 - late, like all of sealing
-    from reenact.seal.envelope import seal_payload  # noqa: PLC0415
-    from reenact.seal.log import Leaf, Log  # noqa: PLC0415
+    from reenact.model.statement import PAYLOAD_TYPE, dump_bundle  # noqa: PLC0415 - late, like all of sealing
+    from reenact.seal.log import Entry, Log  # noqa: PLC0415
+    from reenact.seal.verify import seal  # noqa: PLC0415
 
     key = signing_key(store)
     payload = dump_bundle(bundle)
-    run_id = RunId(bundle.run_id)
-    store.runs.put_run(run_id, seal_payload(payload, key), bundle)
-    leaf = Leaf(
-        kind="run", run_id=run_id, statement_sha256=of_bytes(payload), key_id=key.key_id, time=clock.timestamp()
+    store.runs.put_run(RunId(bundle.run_id), seal(payload, PAYLOAD_TYPE, key), bundle)
+    entry = Entry(
+        kind="run",
+        run_id=bundle.run_id,
+        statement=of_bytes(payload),
+        key_id=key.public.key_id,
+        time=clock.timestamp(),
     )
-    Log(store.backend).append(leaf)
+    Log(store.backend).append(entry)
 
 
 def seal_verdict(store: Store, verdict: Verdict) -> None:
@@ -61,23 +66,22 @@ def seal_verdict(store: Store, verdict: Verdict) -> None:
     Raises:
         StoreError: the store cannot be written, or the key cannot be used.
     """
-    from reenact.model.statement import dump_verdict  # noqa: PLC0415 - late, like all of sealing
-    from reenact.seal.envelope import seal_payload  # noqa: PLC0415
-    from reenact.seal.log import Leaf, Log  # noqa: PLC0415
+    from reenact.model.statement import PAYLOAD_TYPE, dump_verdict  # noqa: PLC0415 - late, like all of sealing
+    from reenact.seal.log import Entry, Log  # noqa: PLC0415
+    from reenact.seal.verify import seal  # noqa: PLC0415
 
     key = signing_key(store)
     payload = dump_verdict(verdict)
-    run_id, replay_run_id = RunId(verdict.run_id), RunId(verdict.replay_run_id)
-    store.runs.put_verdict(run_id, replay_run_id, seal_payload(payload, key))
-    leaf = Leaf(
+    store.runs.put_verdict(RunId(verdict.run_id), RunId(verdict.replay_run_id), seal(payload, PAYLOAD_TYPE, key))
+    entry = Entry(
         kind="verdict",
-        run_id=run_id,
-        replay_run_id=replay_run_id,
-        statement_sha256=of_bytes(payload),
-        key_id=key.key_id,
+        run_id=verdict.run_id,
+        replay_run_id=verdict.replay_run_id,
+        statement=of_bytes(payload),
+        key_id=key.public.key_id,
         time=clock.timestamp(),
     )
-    Log(store.backend).append(leaf)
+    Log(store.backend).append(entry)
 
 
 def check_signature(store: Store, envelope: bytes) -> tuple[bytes, str]:
@@ -86,11 +90,17 @@ def check_signature(store: Store, envelope: bytes) -> tuple[bytes, str]:
     Raises:
         SignatureInvalid: it is malformed, or not signed by any of them.
     """
-    from reenact.seal.public import load_public_keys  # noqa: PLC0415 - late, like all of sealing
+    from reenact.model.statement import PAYLOAD_TYPE  # noqa: PLC0415 - late, like all of sealing
+    from reenact.seal.keys import PublicKey as Key  # noqa: PLC0415
     from reenact.seal.verify import verify  # noqa: PLC0415
 
-    verified = verify(envelope, load_public_keys(store.keys))
-    return verified.payload, verified.key_ids[0]
+    def find(key_id: str) -> PublicKey | None:
+        try:
+            return Key.parse(store.keys.get(key_id))
+        except KeyAbsent:
+            return None
+
+    return verify(envelope, PAYLOAD_TYPE, find)
 
 
 def logged_statements(store: Store) -> frozenset[Digest]:
@@ -101,4 +111,4 @@ def logged_statements(store: Store) -> frozenset[Digest]:
     """
     from reenact.seal.log import Log  # noqa: PLC0415 - late, like all of sealing
 
-    return frozenset(leaf.statement_sha256 for _, leaf in Log(store.backend).entries())
+    return frozenset(entry.statement for entry in Log(store.backend).entries())

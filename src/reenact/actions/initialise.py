@@ -11,7 +11,6 @@ from typing import Final
 from reenact import atomic
 from reenact.actions.sealing import signing_key
 from reenact.errors import StoreError
-from reenact.seal.keys import key_folder
 from reenact.settings import SETTINGS_FILE, Settings
 from reenact.store.opening import open_store
 
@@ -33,6 +32,7 @@ class Part:
 
     what: str
     where: str
+    """A path; for the signing key that of the public halves in the store."""
     made: bool
     """False: it was there already, and was left as it is."""
 
@@ -60,11 +60,10 @@ def init(folder: Path, load: Callable[[], Settings]) -> list[Part]:
     settings = load()
     was_there = os.path.exists(os.path.join(settings.store, "store.json"))
     store = open_store(settings.store, create=True)
-    key = key_folder(os.environ, Path(store.location)) / f"{store.id}.pem"
-    had_key = key.exists()
+    known = store.keys.ids()
     signing_key(store)
     return [
         Part(what="settings", where=file, made=wrote),
         Part(what="store", where=store.location, made=not was_there),
-        Part(what="signing key", where=str(key), made=not had_key),
+        Part(what="signing key", where=f"{store.location}/keys", made=store.keys.ids() != known),
     ]

@@ -22,7 +22,7 @@ def restore(settings: Settings, reference: str, names: Sequence[str], *, to: Pat
     Args:
         settings: Where the store is.
         reference: Which run.
-        names: Which artifacts, as `show` names them; none means all whose bytes are kept.
+        names: Which artifacts, as `show` names them; none means all outputs, or all inputs whose bytes were read.
         to: The folder; made when it is not there. Nothing in it is overwritten.
         inputs: What the run read, as it was before, instead of what it made.
 
@@ -47,9 +47,8 @@ def chosen(bundle: Bundle, names: Sequence[str], *, inputs: bool) -> list[Artifa
     """
     known = {artifact.name: artifact for artifact in (bundle.inputs if inputs else bundle.outputs)}
     if not names:
-        return [
-            artifact for artifact in known.values() if not artifact.temporary and not _hollow(artifact, inputs=inputs)
-        ]
+        kept = [a for a in known.values() if not a.temporary and not _hollow(a, inputs=inputs)]
+        return [a for a in kept if not inputs or a.entry.need == "content"]
     kind, other = ("input", "outputs") if inputs else ("output", "inputs")
     for name in names:
         if name not in known:

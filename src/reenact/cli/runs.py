@@ -91,7 +91,7 @@ def command(
         [
             (
                 short_id(row.run_id),
-                printable(row.job),
+                printable(row.job) + (" (replay)" if row.replay_of else ""),
                 row.timestamp[:19].replace("T", " "),
                 "-" if row.seconds is None else duration(row.seconds),
                 row.status if row.status != "failed" else f"failed ({row.exit_code})",

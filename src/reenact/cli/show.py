@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from reenact.cli.text import aligned, count, duration, printable, short_digest, size
 from reenact.cli.verb import json_option, print_json, run_argument, settings_for, store_option, verb
+from reenact.model.summary import data_inputs
 
 if TYPE_CHECKING:
     from reenact.actions.find import ShownRun
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["command"]
 
 _SHOWN = 40
-"""Artifacts listed for people before the rest is only counted; --json and --all have them all."""
+"""Lines of a list for people before the rest is only counted; --json has them all."""
 
 
 @verb(
@@ -44,11 +45,13 @@ def _lines(shown: ShownRun) -> Iterator[str]:
     yield from aligned([(label, printable(text)) for label, text in _facts(shown)])
     yield from _section("steps", len(bundle.transformation_map), _steps(bundle))
     for title, artifacts in (
-        ("inputs", [a for a in bundle.inputs if a.kind == "data"]),
+        ("inputs", data_inputs(bundle)),
         ("code", [a for a in bundle.inputs if a.kind == "code"]),
         ("outputs", [*bundle.outputs]),
     ):
         yield from _section(title, len(artifacts), [_artifact(a) for a in artifacts])
+    if looked := [a for a in bundle.inputs if a.kind == "data" and a.entry.need != "content"]:
+        yield f"also listed or asked about: {count(len(looked), 'path')}; --json has them"
     yield from _section("hazards", len(bundle.determinism.hazards), [_remark(h) for h in bundle.determinism.hazards])
     yield from _section("gaps", len(bundle.capture.gaps), [_remark(g) for g in bundle.capture.gaps])
     yield from _section(

@@ -27,9 +27,10 @@ def test_the_first_time_makes_all_the_second_nothing(tmp_path: Path) -> None:
     before = {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()}
     assert not any(part.made for part in made(folder).values())
     assert {path: path.read_bytes() for path in sorted(tmp_path.rglob("*")) if path.is_file()} == before
-    key = Path(first["signing key"].where)
+    [key] = tmp_path.rglob("*.pem")
     assert stat.S_IMODE(key.stat().st_mode) == 0o600
     assert not key.is_relative_to(folder)
+    assert len(list(Path(first["signing key"].where).iterdir())) == 1
 
 
 def test_the_written_file_changes_no_setting(tmp_path: Path) -> None:

@@ -66,11 +66,16 @@ def test_what_cannot_be_restored_is_left_out_unless_it_is_named() -> None:
             artifact("tmp", b"t", "created", temporary=True),
             artifact("out", b"o", "created"),
         ),
-        inputs=(artifact("asked", b"x", "probed", need="stat", digest=None), artifact("big", b"x", digest=None)),
+        inputs=(
+            artifact("asked", b"x", "probed", need="stat", digest=None),
+            artifact("big", b"x", digest=None),
+            artifact("folder", None, "listed"),
+        ),
     )
     assert [a.name for a in chosen(made, (), inputs=False)] == ["out"]
     assert [a.name for a in chosen(made, ("tmp", "out", "tmp"), inputs=False)] == ["tmp", "out"]
     assert chosen(made, (), inputs=True) == []
+    assert [a.name for a in chosen(made, ("folder",), inputs=True)] == ["folder"]
     for name, inputs, reason in (
         ("gone", False, "the run deleted it"),
         ("asked", True, "only asked about it"),

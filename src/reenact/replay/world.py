@@ -150,5 +150,5 @@ def not_isolated(launch: Launch, mode: Mode) -> tuple[str, ...]:
     if mode == "user":
         if launch.uid == 0:
             notes.append("recorded by root, replayed in a user namespace: root there has no power over the machine")
-        notes.append("files of every owner belong to the job's user")
+        notes.append("files of every owner belong to the job's user, and cannot be given to another")
     return tuple(notes)

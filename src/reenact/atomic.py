@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import secrets
 from pathlib import Path
 from typing import Final
 
@@ -20,7 +19,7 @@ TEMPORARY_PREFIX: Final = ".tmp-"
 
 def temporary_name(folder: Path) -> Path:
     """Name an unfinished file in `folder` that no other process will choose."""
-    return folder / f"{TEMPORARY_PREFIX}{os.getpid()}-{secrets.token_hex(6)}"
+    return folder / f"{TEMPORARY_PREFIX}{os.getpid()}-{os.urandom(6).hex()}"
 
 
 def sync_folder(folder: Path) -> None:

@@ -5,15 +5,17 @@ A run exists from the moment its bundle is there; its views are put before. Sign
 
 from __future__ import annotations
 
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
-from reenact import canonical
 from reenact.errors import IntegrityError, KeyAbsent, RunNotFound, StoreError
 from reenact.ids import RunId, is_run_id
-from reenact.model.artifact import Artifact
-from reenact.model.bundle import Bundle
 from reenact.store.compression import Compressor, Corrupt, decompress
 from reenact.store.interface import Backend
+
+if TYPE_CHECKING:
+    # Opening a store does not need to know what a bundle is: 28 ms.
+    from reenact.model.artifact import Artifact
+    from reenact.model.bundle import Bundle
 
 __all__ = ["Runs", "pointer_lines"]
 
@@ -25,6 +27,8 @@ _LARGEST_BUNDLE_BYTES: Final = 4 << 30
 
 def pointer_lines(artifacts: tuple[Artifact, ...]) -> bytes:
     """Write artifacts as pointers.jsonl: one canonical JSON object a line, in the order given."""
+    from reenact import canonical  # noqa: PLC0415 - 30 ms that reading does not need
+
     return b"".join(canonical.dumps_plain(_pointer(artifact)) + b"\n" for artifact in artifacts)
 
 
@@ -60,6 +64,8 @@ class Runs:
         Raises:
             StoreError: it cannot be written, or the run is there with other bytes.
         """
+        from reenact import canonical  # noqa: PLC0415 - 30 ms that reading does not need
+
         key = self._bundle_key(run_id)
         if not self._backend.exists(key):
             self._put_view(run_id, "inputs/pointers.jsonl", pointer_lines(bundle.inputs))

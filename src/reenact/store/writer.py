@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import os
-import secrets
 from dataclasses import dataclass
 from typing import Final
 
@@ -64,7 +63,7 @@ class ObjectWriter:
         """
         self._backend = backend
         self._index = index
-        self._prefix = os.path.join(folder, f"{temporary_prefix(run_id)}{os.getpid()}-{secrets.token_hex(4)}-")
+        self._prefix = os.path.join(folder, f"{temporary_prefix(run_id)}{os.getpid()}-{os.urandom(4).hex()}-")
         self._files = 0
         self._worker = Worker()
         self._buffers = Buffers(_BLOCKS)

@@ -11,7 +11,9 @@ import fcntl
 import os
 import platform
 import select
+import signal
 import struct
+import time
 from typing import Final
 
 from reenact.errors import CaptureError
@@ -84,17 +86,26 @@ def install(program: bytes) -> tuple[int, bool]:
 
 def probe(program: bytes) -> int:
     """Try in a child whether a listener can be had here; 0, or the errno of the refusal (EBUSY: inside another recording)."""
+    readable, writable = os.pipe()
     process = os.fork()
     if not process:
-        status = 1
+        answer = errno.EPERM
         try:
             install(program)
-            status = 0
+            answer = 0
         except CaptureError:
-            status = ctypes.get_errno() & 0xFF or 1
+            answer = ctypes.get_errno() & 0xFF or errno.EPERM
         finally:
-            os._exit(status)
-    return os.waitstatus_to_exitcode(os.waitpid(process, 0)[1])
+            os.write(writable, bytes([answer]))
+            # It cannot end by itself: exit_group is observed now, and nobody answers.
+            while True:
+                time.sleep(1)
+    os.close(writable)
+    said = os.read(readable, 1)
+    os.close(readable)
+    os.kill(process, signal.SIGKILL)
+    os.waitpid(process, 0)
+    return said[0] if said else errno.EPERM
 
 
 def set_synchronous(listener: int) -> bool:

@@ -97,7 +97,7 @@ def check_signature(store: Store, envelope: bytes) -> tuple[bytes, str]:
     def find(key_id: str) -> PublicKey | None:
         try:
             return Key.parse(store.keys.get(key_id))
-        except KeyAbsent:
+        except (KeyAbsent, ValueError):  # ValueError: what the envelope names cannot be the id of a key
             return None
 
     return verify(envelope, PAYLOAD_TYPE, find)

@@ -51,8 +51,12 @@ def _lines(shown: ShownRun) -> Iterator[str]:
     ):
         yield from _section(title, len(artifacts), [_artifact(a) for a in artifacts])
     if looked := [a for a in bundle.inputs if a.kind == "data" and a.entry.need != "content"]:
+        yield ""
         yield f"also listed or asked about: {count(len(looked), 'path')}; --json has them"
-    yield from _section("hazards", len(bundle.determinism.hazards), [_remark(h) for h in bundle.determinism.hazards])
+    hazards = bundle.determinism.hazards
+    for title, exact in (("hazards", False), ("worth knowing", True)):
+        remarks = [_remark(hazard) for hazard in hazards if hazard.exact is exact]
+        yield from _section(title, len(remarks), remarks)
     yield from _section("gaps", len(bundle.capture.gaps), [_remark(g) for g in bundle.capture.gaps])
     yield from _section(
         "replays",

@@ -9,9 +9,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass
 from functools import cache
-from typing import Final
+from typing import Final, NamedTuple
 
 from reenact.capture import secret_names
 from reenact.capture.secret_spans import Span
@@ -19,8 +18,7 @@ from reenact.capture.secret_spans import Span
 __all__ = ["find"]
 
 
-@dataclass(frozen=True, slots=True)
-class _Form:
+class _Form(NamedTuple):
     kind: str
     hints: tuple[str, ...]
     """One of these is in every text the pattern matches, in lower case."""

@@ -108,16 +108,13 @@ _FLAG: Final = frozenset(
 """First words of switches (``--no-password``, ``USE_TOKEN``): they hold yes or no."""
 
 _TRIVIAL: Final = frozenset({"", "0", "1", "true", "false", "yes", "no", "on", "off", "none", "null", "nil", "-"})
-_PLAIN: Final = re.compile(
-    r"""(?x) [A-Za-z]+ (?:[-_ ][A-Za-z]+)*          # words
-      | [-+]?[0-9.,:]+                               # a number, a version, a time
-      | [0-9]{4}-[0-9]{2}(?:-[0-9]{2})? .{0,16}      # a date
-      | \.{0,2}/.* | ~.*                             # a path
-      | [^\s@]*\.[A-Za-z][A-Za-z0-9]{0,7}            # a file, a host
-      | [A-Za-z][A-Za-z0-9+.-]*://[^\s@]*            # a URL without a user
-    """,
-    re.DOTALL,
-)
+_PLAIN: Final = r"""(?xs) [A-Za-z]+ (?:[-_ ][A-Za-z]+)*   # words
+      | [-+]?[0-9.,:]+                                    # a number, a version, a time
+      | [0-9]{4}-[0-9]{2}(?:-[0-9]{2})? .{0,16}           # a date
+      | \.{0,2}/.* | ~.*                                  # a path
+      | [^\s@]*\.[A-Za-z][A-Za-z0-9]{0,7}                 # a file, a host
+      | [A-Za-z][A-Za-z0-9+.-]*://[^\s@]*                 # a URL without a user
+"""
 _MACHINE_LENGTH: Final = 8
 """A weak name's value shorter than this is not taken for a secret."""
 
@@ -159,5 +156,5 @@ def is_secret(name: str, value: str) -> bool:
     return (
         len(value) >= _MACHINE_LENGTH
         and "\N{SINGLE LEFT-POINTING ANGLE QUOTATION MARK}" not in value
-        and not _PLAIN.fullmatch(value)
+        and not re.fullmatch(_PLAIN, value)
     )

@@ -18,7 +18,9 @@ from reenact.capture.host import affinity, limits
 from reenact.capture.live import LiveRun, begin, run_live
 from reenact.capture.redact import Redactor
 from reenact.capture.redact_stream import StreamRedactor
+from reenact.capture.rungs.choose import choose
 from reenact.capture.session import Command, Session
+from reenact.capture.watcher import watch
 from reenact.errors import ReenactError, UsageError
 from reenact.settings import job_name
 
@@ -107,13 +109,15 @@ def _prepare(settings: Settings, request: RunRequest) -> _Prepared:
         fingerprint_key(location, store_id), patterns=settings.redact.patterns, allow=settings.redact.allow
     )
     environment = dict(os.environ)
+    rung = choose(request.rung or settings.capture.rung, settings, request.argv, environment)
     redactor.learn(environment, request.argv, request.parameters)
     journal = begin(location, run_id)
     session = Session(
-        Command(argv=request.argv, environment=environment),
+        Command(argv=request.argv, environment=rung.environment(environment) if rung else environment),
         journal.folder,
         settings.capture.stream_max_bytes,
         lambda: StreamRedactor(redactor),
+        instead_of_filter=rung.enter if rung else None,
     )
     variables, redacted = redactor.variables(environment)
     header = {
@@ -130,7 +134,7 @@ def _prepare(settings: Settings, request: RunRequest) -> _Prepared:
         "redacted": redacted,
         "parameters": redactor.parameters(request.parameters),
         "labels": redactor.parameters(request.labels),
-        "rung": "kernel",
+        "rung": rung.name if rung else "kernel",
         "environment_mode": settings.capture.environment,
     }
 
@@ -150,6 +154,7 @@ def _prepare(settings: Settings, request: RunRequest) -> _Prepared:
         ignored=(os.path.realpath(location),),
         preimage_max_bytes=settings.capture.preimage_max_bytes,
         linger_seconds=settings.capture.linger_seconds if linger is None else linger,
+        observe=rung.observe if rung else watch,
     )
     return _Prepared(location=location, run=run)
 

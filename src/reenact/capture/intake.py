@@ -100,6 +100,7 @@ class Intake:
         if not where:
             if reason != "stored":
                 self.lost[path] = reason
+                self.changed.discard(path)  # it was the run itself
             return
         outside = record.kept is None
         self._read(record, self._prefix + where if outside else where, original)

@@ -92,6 +92,12 @@ class CacheFile:
                 return False
             return True
 
+    def renew(self) -> None:
+        """Delete the file, which was found to say something false; the next use makes and fills it anew."""
+        self._notice_fork()
+        with self._lock:
+            self._delete()
+
     def forsake(self) -> None:
         """Do without the file from now on: with tables in memory, filled anew."""
         self._notice_fork()

@@ -89,7 +89,7 @@ def decompress(data: bytes | memoryview, limit_bytes: int) -> bytes:
     decompressor, failure = _decompressor()
     try:
         # One byte more than allowed, so that the end of the frame is seen even when the content fills the limit.
-        content = decompressor.decompress(data, limit_bytes + 1)
+        content = decompressor.decompress(data, min(limit_bytes + 1, sys.maxsize))
     except failure as error:
         raise Corrupt(str(error)) from error
     if len(content) > limit_bytes:

@@ -10,13 +10,13 @@
     8       8      length of the content
     16      8      length of the payload, which follows the header
 
-Numbers are little-endian and unsigned. The stored digest of an object is the SHA-256 of all that follows these 24 bytes:
-it shows without decompressing that the bytes are those once written. For the raw form it is the object's own digest, and is
-not stored; another form in a file of its own has it as the last 32 bytes; in a pack the index has it
-(:mod:`reenact.store.packs`).
+Numbers are little-endian and unsigned. That stored bytes are those once written can be shown without decompressing them.
+A raw payload is the content, whose digest is the object's name. An object of another form in a file of its own ends with
+the SHA-256 of payload and header, in this order. In a pack the index has the stored digest, which is the SHA-256 of all
+that follows the 24 bytes (:mod:`reenact.store.packs`).
 
-A flipped bit anywhere is found: in the payload by its digest, in the header because every field of it follows from the
-length of the whole, from the index, or from the form.
+A flipped bit anywhere is found: in the payload by its digest; in the header by that of the end, or because every field of
+it follows from the length of the whole, from the index, or from the form.
 """
 
 from __future__ import annotations

@@ -1,8 +1,9 @@
 """Which pack holds an object: a derived, deletable cache over the indexes of all packs.
 
 The cache only names packs; whether and where an object is in one is then read from the pack's own index, which is checked
-when it is loaded. So a cache that is stale, damaged or forged can hide an object, never invent one. Objects in files of
-their own are not in here: the file system answers for them as fast.
+when it is loaded. So a cache that is stale, damaged or forged can hide an object, never invent one; and who misses an
+object looks again in all the indexes (:meth:`ObjectIndex.look_again`) before calling it lost. Objects in files of their own
+are not in here: the file system answers for them as fast.
 """
 
 from __future__ import annotations
@@ -70,12 +71,28 @@ class ObjectIndex:
 
     def add_pack(self, name: str, objects: list[bytes]) -> None:
         """Note a pack that was published, with the sorted raw digests of its objects."""
+        self._packs.pop(name, None)
+        self.damaged.pop(name, None)
         if self._file.write(lambda db: _insert(db, name, objects)):
             self._empty = None
 
-    def refresh(self) -> bool:
-        """Note packs that appeared and forget those that went; tell whether anything changed. Lists the packs' names."""
-        current = pack_names(self._backend.names(FOLDER))
+    def look_again(self, missed: Iterable[bytes]) -> bool:
+        """Search for objects, by raw digest, that were found nowhere; tell whether asking again is worth it.
+
+        Lists the packs' names, and, when there is no new one, reads the indexes of all that were not met yet.
+        """
+        if self._refresh():
+            return True
+        indexes = [index for name in self._names() if (index := self._pack(name)) is not None]
+        if any(index.find(digest) is not None for digest in missed for index in indexes):
+            self._file.renew()
+            self._empty = None
+            return True
+        return False
+
+    def _refresh(self) -> bool:
+        """Note packs that appeared and forget those that went; tell whether anything changed."""
+        current = self._names()
         known = set(self._file.read(lambda db: [name for (name,) in db.execute("SELECT name FROM packs")]))
         new = [(name, list(index.digests())) for name in current if name not in known and (index := self._load(name))]
         gone = known.difference(current)
@@ -101,10 +118,13 @@ class ObjectIndex:
         self._file.close()
 
     def _fill(self, db: sqlite3.Connection) -> None:
-        for name in pack_names(self._backend.names(FOLDER)):
+        for name in self._names():
             index = self._load(name)
             if index is not None:
                 _insert(db, name, index.digests())
+
+    def _names(self) -> list[str]:
+        return pack_names(self._backend.names(FOLDER))
 
     def _pack(self, name: str) -> PackIndex | None:
         if name not in self._packs:

@@ -108,6 +108,7 @@ class LargeObject:
             self._write_packed(self._compressor.end())
         header = encode_header(self._form, content_bytes, self._payload_bytes)
         if self._compressor is not None:
+            self._stored.update(header)
             write_all(self._spool.descriptor, self._stored.digest())
         os.pwrite(self._spool.descriptor, header, 0)
         self._compressor = None

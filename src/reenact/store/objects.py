@@ -82,7 +82,7 @@ class ObjectReader:
         """Tell whether the store has an object, without reading it."""
         if next(self._places(digest), None) is not None:
             return True
-        return self._index.refresh() and next(self._places(digest), None) is not None
+        return self._index.look_again([digests.to_raw(digest)]) and next(self._places(digest), None) is not None
 
     def verify(self, wanted: Iterable[Digest], *, content: bool) -> list[Finding]:
         """Check objects, and report the missing and damaged ones, sorted by digest.
@@ -95,7 +95,7 @@ class ObjectReader:
                 which spares decompression.
         """
         tasks, absent = self._tasks(sorted(set(wanted)))
-        if absent and self._index.refresh():
+        if absent and self._index.look_again([digests.to_raw(digest) for digest in absent]):
             more, absent = self._tasks(absent)
             tasks += more
         findings = [Finding(digest=digest, problem="missing", detail=self._missing_detail()) for digest in absent]
@@ -156,7 +156,7 @@ class ObjectReader:
                     problem = error
             if problem is not None:
                 raise problem
-            if not self._index.refresh():
+            if not self._index.look_again([digests.to_raw(digest)]):
                 break
         raise ObjectMissing(digest, hint=_HINT_MISSING)
 

@@ -26,6 +26,7 @@ class FinishedPack:
 
     name: str
     """Hex SHA-256 of its bytes."""
+    pack_bytes: int
     spool: Spool
     index: bytes
     digests: list[bytes]
@@ -89,7 +90,9 @@ class PackWriter:
         self._spool.check()
         sha256 = self._sha256.digest()
         index = encode_index(sha256, self._written, records)
-        return FinishedPack(name=sha256.hex(), spool=self._spool, index=index, digests=sorted(self._records))
+        return FinishedPack(
+            name=sha256.hex(), pack_bytes=self._written, spool=self._spool, index=index, digests=sorted(self._records)
+        )
 
     def discard(self) -> None:
         """Delete what was written."""

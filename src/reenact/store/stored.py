@@ -113,6 +113,7 @@ def damage_of_stored(backend: Backend, place: Place, digest: bytes) -> str:
     if header.form == forms.RAW:
         promised = digest
     else:
+        state.update(head)
         promised = backend.get_range(place.key, place.stored_bytes - FOOTER_BYTES, FOOTER_BYTES)
     return "" if state.digest() == promised else f"stored bytes with digest {state.hexdigest()}, not {promised.hex()}"
 

@@ -20,7 +20,7 @@ from reenact.store.compression import Compressor
 from reenact.store.index import ObjectIndex
 from reenact.store.interface import Backend
 from reenact.store.large import LargeObject, choose_form, object_key, sample_bytes, sample_descriptor
-from reenact.store.pack_writer import SMALL_BYTES, PackWriter
+from reenact.store.pack_writer import SMALL_BYTES, FinishedPack, PackWriter
 from reenact.store.packs import index_key, pack_key
 from reenact.store.worker import BLOCK_BYTES, Buffers, Worker
 
@@ -127,10 +127,7 @@ class ObjectWriter:
             del self._large[raw]
         if self._pack is not None:
             pack = self._pack.finish()
-            # The index last: a pack counts from then on.
-            self._backend.put_file_if_absent(pack_key(pack.name), pack.spool.path)
-            self._backend.put_if_absent(index_key(pack.name), pack.index)
-            self._index.add_pack(pack.name, pack.digests)
+            self._publish(pack)
             self._pack = None
         self._worker.close()
 
@@ -143,6 +140,19 @@ class ObjectWriter:
             large.discard()
         self._large.clear()
         self._worker.close()
+
+    def _publish(self, pack: FinishedPack) -> None:
+        key = pack_key(pack.name)
+        if self._backend.exists(key) and self._backend.size(key) != pack.pack_bytes:
+            # Cut short by a failing disk or a hand; what it is named for is put in its place.
+            self._backend.delete(key)
+        self._backend.put_file_if_absent(key, pack.spool.path)
+        # The index last: a pack counts from then on.
+        key = index_key(pack.name)
+        if not self._backend.put_if_absent(key, pack.index) and self._backend.get(key) != pack.index:
+            self._backend.delete(key)
+            self._backend.put_if_absent(key, pack.index)
+        self._index.add_pack(pack.name, pack.digests)
 
     def _has(self, raw: bytes) -> bool:
         return (self._pack is not None and raw in self._pack) or raw in self._large or self._index.holds(raw)

@@ -28,9 +28,11 @@ class MemoryBackend(Backend):
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """See :class:`Backend`."""
         check_key(key)
-        value = bytes(data)
         with self._lock:
-            return self._values.setdefault(key, value) is value
+            if key in self._values:
+                return False
+            self._values[key] = bytes(data)
+            return True
 
     def put_file_if_absent(self, key: str, path: Path) -> bool:
         """See :class:`Backend`."""
@@ -40,7 +42,6 @@ class MemoryBackend(Backend):
             path.unlink()
         except OSError as error:
             raise store_error(error, f"take over {path}") from error
-        # A fresh object, so that identity tells in put_if_absent whether this call put it.
         return self.put_if_absent(key, data)
 
     def get(self, key: str) -> bytes:

@@ -9,7 +9,6 @@ or form shows them: replacing every ``test`` or ``root`` would shred paths and p
 
 Texts are the inner form (surrogate-escaped), before :func:`reenact.model.paths.to_text`.
 """
-# ruff: noqa: RUF001, RUF002 - the marker is set in angle quotes, which command lines and paths do not use
 
 from __future__ import annotations
 
@@ -99,7 +98,7 @@ class Redactor:
                     self._remember(mapping[name], name)
                 elif _folded(name) not in self._allow:
                     self._learn_forms(mapping[name], name)
-        for index, span in secret_options.find(argv):
+        for index, span in secret_options.find(argv, self._is_secret):
             if _folded(span.label) not in self._allow:
                 self._remember(argv[index][span.start : span.end], span.label)
         for word in argv:
@@ -197,7 +196,7 @@ class Redactor:
 
     def _argv_once(self, words: tuple[str, ...]) -> tuple[str, ...]:
         spans: dict[int, list[Span]] = {}
-        for index, span in secret_options.find(words):
+        for index, span in secret_options.find(words, self._is_secret):
             if _folded(span.label) not in self._allow:
                 spans.setdefault(index, []).append(span)
         return tuple(self.text(self._replace(word, spans.get(index, []))) for index, word in enumerate(words))

@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from typing import Final
 
 from reenact.capture import secret_names
 from reenact.capture.secret_spans import Span
 
-__all__ = ["find"]
+__all__ = ["Judge", "find"]
 
 _OPTION: Final = re.compile(r"(?s)(?:-D|--?)([A-Za-z_][\w.-]*)(?:(=)(.*))?")
 _ASSIGNMENT: Final = re.compile(r"(?s)([A-Za-z_][\w.-]{0,127})=(.+)")
@@ -81,7 +81,11 @@ _NEEDS_LOGIN: Final = frozenset({"docker", "podman", "skopeo"})
 """Here `-p` is a password only after the word `login`; elsewhere it publishes a port."""
 
 
-def find(argv: Sequence[str]) -> Iterator[tuple[int, Span]]:
+Judge = Callable[[str, str], bool]
+"""Tells whether a value under a name is a secret."""
+
+
+def find(argv: Sequence[str], is_secret: Judge = secret_names.is_secret) -> Iterator[tuple[int, Span]]:
     """Find the secrets of a command line as (index of the word, stretch of it); stretches may overlap.
 
     A word that follows a secret option and itself begins with a dash is taken for the next option, not for a secret.
@@ -92,18 +96,18 @@ def find(argv: Sequence[str]) -> Iterator[tuple[int, Span]]:
     for index, word in enumerate(argv):
         following = argv[index + 1] if index + 1 < len(argv) else ""
         if word.startswith("-") and index != code_at:
-            yield from _option(index, word, following)
+            yield from _option(index, word, following, is_secret)
             if program in _PROGRAMS and (program not in _NEEDS_LOGIN or "login" in argv[:index]):
                 yield from _habit(index, word, following, program)
             elif program in _SHELLS and word.endswith("c") and not word.startswith("--"):
                 code_at = index + 1
-                yield from ((code_at, span) for span in _script(following))
+                yield from ((code_at, span) for span in _script(following, is_secret))
             elif word in _CODE_OPTIONS and _INTERPRETERS.fullmatch(program):
                 code_at = index + 1
         elif index != code_at:
             program = _program(word) or program
             match = _ASSIGNMENT.fullmatch(word)
-            if match and secret_names.is_secret(match[1], match[2]):
+            if match and is_secret(match[1], match[2]):
                 yield index, Span(match.start(2), len(word), match[1])
 
 
@@ -113,14 +117,14 @@ def _program(word: str) -> str:
     return name if name in _PROGRAMS or name in _SHELLS or _INTERPRETERS.fullmatch(name) else ""
 
 
-def _option(index: int, word: str, following: str) -> Iterator[tuple[int, Span]]:
+def _option(index: int, word: str, following: str, is_secret: Judge) -> Iterator[tuple[int, Span]]:
     option = _OPTION.fullmatch(word)
     if option is None:
         return
     if option[2]:
-        if secret_names.is_secret(option[1], option[3]):
+        if is_secret(option[1], option[3]):
             yield index, Span(option.start(3), len(word), option[1])
-    elif following and not following.startswith("-") and secret_names.is_secret(option[1], following):
+    elif following and not following.startswith("-") and is_secret(option[1], following):
         yield index + 1, Span(0, len(following), option[1])
 
 
@@ -141,7 +145,7 @@ def _after(rule: str, word: str, start: int, program: str) -> Iterator[Span]:
         yield Span(found + len(rule), len(word), f"{program}-password")
 
 
-def _script(text: str) -> Iterator[Span]:
+def _script(text: str, is_secret: Judge) -> Iterator[Span]:
     """Find the secrets in the command line inside a word (``sh -c WORD``), wherever they stand in it."""
     import shlex  # noqa: PLC0415 - few commands need it
 
@@ -152,7 +156,7 @@ def _script(text: str) -> Iterator[Span]:
         inner = list(lexer)
     except ValueError:
         return  # Unbalanced quotes: the shell will refuse it, or it is no shell's text.
-    for index, span in find(inner):
+    for index, span in find(inner, is_secret):
         value = inner[index][span.start : span.end]
         if value.startswith(("$", "`")):
             continue  # An expansion: the word names a secret but does not hold it.

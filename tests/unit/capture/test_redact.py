@@ -1,5 +1,5 @@
 """Secrets never reach the disk; what is no secret stays readable; what was taken out can be put back."""
-# ruff: noqa: RUF001, ISC003 - markers are set in angle quotes; examples of tokens are put together below
+# ruff: noqa: ISC003 - examples of tokens are put together below
 
 from __future__ import annotations
 
@@ -286,6 +286,8 @@ def test_patterns_add_names_and_allow_takes_them_away() -> None:
     assert kept == {"SHARED_TOKEN": "abcdefgh", "URL": "http://a:bc@x.example"}
     assert redactor.argv(["etl", "--shared-token", "abcdefgh"])[2] == "abcdefgh"
     assert redactor.argv(["etl", "--other-token", "abcdefgh"])[2] != "abcdefgh"
+    assert labels(redactor.argv(["etl", "--my-door-code", "12", "MY_DOOR_CODE=34"])[2]) == ("my-door-code",)
+    assert labels(redactor.argv(["etl", "--my-door-code", "12", "MY_DOOR_CODE=34"])[3]) == ("MY_DOOR_CODE",)
     assert redactor.argv(["etl", "SHARED_TOKEN=abcdefgh"])[1] == "SHARED_TOKEN=abcdefgh"
 
 

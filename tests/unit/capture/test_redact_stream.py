@@ -1,5 +1,4 @@
 """What a redacted stream says does not depend on how it came in pieces."""
-# ruff: noqa: RUF001 - markers are set in angle quotes
 
 from __future__ import annotations
 

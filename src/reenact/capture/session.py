@@ -29,7 +29,7 @@ from reenact.capture.trace import seccomp
 from reenact.capture.trace.supervisor import REQUEST
 from reenact.errors import CaptureError
 
-__all__ = ["Command", "Ending", "Roles", "Session", "name_process"]
+__all__ = ["CLOSED", "Command", "Ending", "Roles", "Session", "name_process"]
 
 _PR_SET_NAME: Final = 15
 _FORWARDED: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
@@ -39,6 +39,8 @@ _PYTHON_IGNORES: Final = (signal.SIGPIPE, signal.SIGXFSZ)
 _CREDENTIALS: Final = struct.Struct("3i")
 _SCM_CREDENTIALS: Final = 2
 """linux/socket.h; Python has no name for it everywhere."""
+CLOSED: Final = -1
+"""In place of a descriptor: the job finds that stream closed."""
 NOT_FOUND: Final = 127
 NOT_EXECUTABLE: Final = 126
 
@@ -237,7 +239,7 @@ class Session:
             )
             others = [controls[0].fileno(), results[0], watchers[0].fileno(), channel.fileno()]
             close = others + [relay.source for relay in self._relays]
-            self._supervisor = self._fork_role("reenact-super", close, lambda: roles.supervisor(ends))
+            self._supervisor = self._fork_role("reenact-super", close, lambda: roles.supervisor(ends), detached=True)
         os.close(wakes[1])
         watchers[1].close()
         if self.instead_of_filter is not None:
@@ -253,7 +255,14 @@ class Session:
         result = self._finish(controls[0], results[0])
         return Ending(status, result, "" if self._supervisor else message.decode(errors="replace"))
 
-    def _fork_role(self, name: str, close: list[int], role: Callable[[], NoReturn]) -> int:
+    def _let_go(self) -> None:
+        """Hold nothing of the caller's: whoever reads its output must not wait for us."""
+        nowhere = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+        for number in range(3):
+            os.dup2(nowhere, number, inheritable=False)
+        os.close(nowhere)
+
+    def _fork_role(self, name: str, close: list[int], role: Callable[[], NoReturn], *, detached: bool = False) -> int:
         sys.stdout.flush()
         sys.stderr.flush()
         process = os.fork()
@@ -266,6 +275,8 @@ class Session:
             name_process(name)
             for descriptor in (*close, *self._close_after_fork):
                 os.close(descriptor)
+            if detached:
+                self._let_go()
             role()
         except BaseException as error:  # noqa: BLE001 - nothing may run on in a forked copy of the caller
             if os.environ.get("REENACT_DEBUG"):
@@ -316,7 +327,10 @@ class Session:
         status = NOT_EXECUTABLE
         try:
             for number, descriptor in self._job_ends.items():
-                os.dup2(descriptor, number)
+                if descriptor == CLOSED:
+                    os.close(number)
+                else:
+                    os.dup2(descriptor, number)
             if command.enter is not None:
                 command.enter()
             elif command.cwd is not None:

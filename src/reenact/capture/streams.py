@@ -9,7 +9,26 @@ import struct
 import termios
 from typing import Any
 
-__all__ = ["describe", "same_file", "wants_relay"]
+__all__ = ["describe", "occupy_closed", "same_file", "wants_relay"]
+
+
+_occupied: set[int] = set()
+
+
+def occupy_closed() -> None:
+    """Where a standard descriptor is closed, put one in its place that the job does not inherit.
+
+    Else the next file we open would take its number, and the job would find it there. Call before anything is opened.
+    """
+    for number in range(3):
+        try:
+            os.fstat(number)
+        except OSError:
+            descriptor = os.open(os.devnull, os.O_RDWR | os.O_CLOEXEC)
+            if descriptor != number:
+                os.dup2(descriptor, number, inheritable=False)
+                os.close(descriptor)
+            _occupied.add(number)
 
 
 def describe(descriptor: int) -> dict[str, Any]:
@@ -17,6 +36,8 @@ def describe(descriptor: int) -> dict[str, Any]:
     try:
         found = os.fstat(descriptor)
     except OSError:
+        return {"kind": "closed"}
+    if descriptor in _occupied:
         return {"kind": "closed"}
     mode = found.st_mode
     if stat.S_ISREG(mode):

@@ -66,11 +66,14 @@ def parse_run(words: Sequence[str]) -> Words | None:
 
 def start(words: Words) -> int:
     """Record a command; give its exit status, or die of the signal it died of."""
-    from reenact.actions.record import RunRequest, record  # noqa: PLC0415 - parsing alone needs none of it
+    from reenact.capture.streams import occupy_closed  # noqa: PLC0415 - parsing alone needs none of it
+
+    occupy_closed()
+    from reenact.actions.record import RunRequest, record  # noqa: PLC0415 - same
     from reenact.settings import load  # noqa: PLC0415 - same
 
     result = record(load(os.getcwd(), os.environ, {"store": words.store}), RunRequest(**words._asdict()))
-    if result.summary_line:
+    if result.summary_line and sys.stderr is not None:
         print(result.summary_line, file=sys.stderr, flush=True)
     if result.signal is not None:
         _die_of(result.signal)

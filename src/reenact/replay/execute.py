@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Any
 
 from reenact.capture.live import Journal, LiveRun, run_live
 from reenact.capture.relay import StreamFilter
-from reenact.capture.session import Command, Ending, Session
+from reenact.capture.session import CLOSED, Command, Ending, Session
 from reenact.digests import Digest
 from reenact.errors import SandboxError
 from reenact.model.artifact import Entry
@@ -200,6 +200,8 @@ def _open_stream(name: str, stream: Stream, execution: Execution, upper: str, lo
         return descriptor
     if stream.kind == "terminal":
         return _terminal(stream)
+    if stream.kind == "closed":
+        return CLOSED
     return os.open(os.devnull, os.O_WRONLY | os.O_CLOEXEC)
 
 
@@ -212,6 +214,8 @@ def _open_stdin(stream: Stream, execution: Execution, upper: str, lowers: tuple[
                 os.lseek(descriptor, stream.offset_bytes, os.SEEK_SET)
                 return descriptor
         raise SandboxError(f"standard input was the file {to_text(path)}, which is not in the world")
+    if stream.kind == "closed":
+        return CLOSED
     if execution.stdin is not None:
         return _pipe_of(execution.stdin)
     return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)

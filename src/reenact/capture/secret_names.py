@@ -78,11 +78,12 @@ _WEAK: Final = frozenset(
 
 _ABOUT: Final = frozenset(
     """
-    address alg algorithm arn attempts audience backend bus class cmd command count days dir directory disabled
-    enabled encoding endpoint env exists expiration expires expiry file filename folder format header helper
-    host hostname interval issuer len length lifetime limit location manager max method min mode name names path
-    pid policy port program prompt provider realm ref refresh region required retries rotation scheme scope
-    scopes size sock socket stdin store strategy timeout ttl type types uri url user username uses vault version
+    address alg algorithm arn attempts audience backend budget bus class cmd column columns command count days dir
+    directory disabled enabled encoding endpoint env exists expiration expires expiry field fields file filename
+    folder format header helper host hostname interval issuer len length lifetime limit location manager max method
+    min mode name names path pattern pid policy port program prompt provider rate realm ref refresh regex region
+    required retries rotation scheme scope scopes size sock socket stdin store strategy table timeout ttl type types
+    uri url user username uses vault version window
     """.split()  # noqa: SIM905 - a column of eighty words reads worse
 )
 """Last words that make a name tell something about a secret instead of holding it."""
@@ -96,7 +97,10 @@ _FLAG: Final = frozenset(
         "hide",
         "is",
         "mask",
+        "max",
+        "min",
         "no",
+        "num",
         "prompt",
         "require",
         "show",
@@ -105,7 +109,7 @@ _FLAG: Final = frozenset(
         "without",
     }
 )
-"""First words of switches (``--no-password``, ``USE_TOKEN``): they hold yes or no."""
+"""First words of switches (``--no-password``, ``USE_TOKEN``): they hold yes or no. And bounds (``MAX_TOKEN``)."""
 
 _TRIVIAL: Final = frozenset({"", "0", "1", "true", "false", "yes", "no", "on", "off", "none", "null", "nil", "-"})
 _PLAIN: Final = r"""(?xs) [A-Za-z]+ (?:[-_ ][A-Za-z]+)*   # words

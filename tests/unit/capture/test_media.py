@@ -68,7 +68,10 @@ def test_files_made_by_their_own_libraries_are_known(tmp_path: Path) -> None:
     assert media_type("x.json", json.dumps([1]).encode()) == "application/json"
 
 
-@given(text=st.text(alphabet=st.characters(min_codepoint=32, exclude_categories=["Cs"]), min_size=1, max_size=200), cut=st.integers(1, 700))
+@given(
+    text=st.text(alphabet=st.characters(min_codepoint=32, exclude_categories=["Cs"]), min_size=1, max_size=200),
+    cut=st.integers(1, 700),
+)
 def test_a_head_cut_inside_a_character_is_still_text(text: str, cut: int) -> None:
     assert media_type("x.csv", ("a," + text).encode()[: cut + 2]) == "text/csv"
     assert not media_type("x", ("a," + text).encode()[: cut + 2]).startswith("application/octet")

@@ -98,6 +98,8 @@ def test_a_weak_name_counts_only_for_a_value_drawn_by_a_machine(name: str) -> No
         ("DB_PASSWORD_FILE", "/run/secrets/db"),
         ("TOKEN_URL", "https://id.example/oauth"),
         ("MAX_TOKENS", "4096"),
+        ("MAX_TOKEN", "4096"),
+        ("PASSWORD_COLUMN", "customer_pw"),
         ("SORT_KEY", "customer_id"),
         ("SSH_PUBLIC_KEY", "ssh-ed25519 AAAAC3NzaC1lZDI1"),
         ("USE_TOKEN", "sometimes"),

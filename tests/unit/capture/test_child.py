@@ -58,7 +58,7 @@ def test_nothing_stays_open_and_no_process_is_left() -> None:
     child = shell("true")
     assert child.result(10)[0] == 0
     with pytest.raises(FileNotFoundError):
-        Child(["no such program"], ENVIRONMENT)
+        Child(["/no/such/program"], ENVIRONMENT)
     assert sorted(os.listdir("/proc/self/fd")) == before
     with pytest.raises(ChildProcessError):
         os.waitpid(child._pid, os.WNOHANG)

@@ -19,6 +19,8 @@ set_up() {
   "${pip[@]}" -r "$here/build.txt"
   # The package of the data is built from source, with the tools just pinned.
   "${pip[@]}" --no-build-isolation -r "$here/requirements.txt"
+  # Cached worlds have the recorded modes, so some of their folders are read-only.
+  [[ ! -d $demo/job ]] || chmod -R u+rwX "$demo/job"
   rm -rf "$demo/job" "$demo/again" "$demo/kept"
   mkdir "$demo/job"
   cp "$here"/{etl.py,cleaning.py,config.toml,reenact.toml} "$demo/job"

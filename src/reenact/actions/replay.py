@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import shutil
 import tempfile
@@ -22,6 +23,7 @@ from reenact.capture.live import begin
 from reenact.capture.recorder import remove_journal
 from reenact.capture.redact import Redactor
 from reenact.capture.redact_stream import StreamRedactor
+from reenact.capture.trace.stat_answers import Facts
 from reenact.digests import of_bytes
 from reenact.errors import IntegrityError, SandboxError, UnreplayableError
 from reenact.ids import RunId
@@ -216,6 +218,7 @@ def _run_again(
                 stream_max_bytes=settings.capture.stream_max_bytes,
                 preimage_max_bytes=settings.capture.preimage_max_bytes,
                 timeout_seconds=settings.replay.timeout_seconds,
+                stat_facts=_stat_facts(settings, store, bundle),
                 open_store=lambda: open_store(target.location, create=False),
                 seal=seal_bundle,
             )
@@ -230,6 +233,14 @@ def _run_again(
         raise SandboxError(f"the replay could not be observed: {ending.refused}")
     mode, _ = prepared.probe.require()
     return peek_bundle(target, RunId(run_id)), (*not_isolated(bundle.launch, mode), *notes)
+
+
+def _stat_facts(settings: Settings, store: Store, bundle: Bundle) -> dict[str, Facts] | None:
+    """Read what stat is to be answered, where the record holds it and the settings do not say otherwise."""
+    digest = bundle.capture.stat_facts
+    if digest is None or settings.replay.stat == "never":
+        return None
+    return {from_text(path): tuple(facts) for path, facts in json.loads(store.objects.read(digest)).items()}
 
 
 def _evidence(store: Store, bundle: Bundle) -> Evidence:

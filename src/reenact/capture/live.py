@@ -17,6 +17,7 @@ from reenact.errors import StoreError
 from reenact.ids import RunId
 
 if TYPE_CHECKING:
+    from reenact.capture.trace.stat_answers import StatAnswers
     from reenact.model.bundle import Bundle
     from reenact.store.opening import Store
 
@@ -65,6 +66,8 @@ class LiveRun:
     ignored: tuple[str, ...]
     preimage_max_bytes: int
     linger_seconds: float
+    stat_answers: StatAnswers | None = None
+    """See :class:`reenact.capture.trace.stat_answers.StatAnswers`."""
     known: Callable[[str], tuple[Digest, int] | None] = lambda _: None
     """See :class:`reenact.capture.intake.Intake`."""
     observe: Callable[[Watch, SupervisorEnds], NoReturn] = watch
@@ -106,6 +109,7 @@ def run_live(run: LiveRun) -> Ending:
                 linger_seconds=run.linger_seconds,
                 inherited=_inherited(run.header["streams"]),
                 cwd=run.header["cwd"],
+                stat_answers=run.stat_answers,
             ),
             ends,
         )

@@ -201,7 +201,9 @@ def _stat_facts(observation: Observation, writer: ObjectWriter) -> Digest | None
     if not programs & _STAT_SENSITIVE:
         return None
     facts = {
-        to_text(path): [r.device, str(r.inode), r.links, str(r.ctime_ns), r.blocks, r.uid, r.gid]
+        to_text(path): [
+            r.device, str(r.inode), r.links, str(r.ctime_ns), r.blocks, r.uid, r.gid, r.mode, r.size, str(r.mtime_ns), r.rdev
+        ]  # fmt: skip
         for path, r in observation.paths.items()
     }
     return writer.add_bytes(canonical.dumps_plain(facts))

@@ -63,6 +63,8 @@ class Command:
     """Called in the new process first; it may return in a descendant (a closed world)."""
     entered: Callable[[], None] | None = None
     """Called here after the new process was started: waits until `enter` is through, or raises."""
+    observe_fstat: bool = False
+    """Stat is answered from a record, so every call of its kind is observed."""
     in_world: bool = False
     """The job lives in a file tree of its own, seen from here under /proc/PID/root."""
     stdin: int | None = None
@@ -263,8 +265,9 @@ class Session:
         os.close(nowhere)
 
     def _fork_role(self, name: str, close: list[int], role: Callable[[], NoReturn], *, detached: bool = False) -> int:
-        sys.stdout.flush()
-        sys.stderr.flush()
+        for stream in (sys.stdout, sys.stderr):
+            if stream is not None:  # closed from the start
+                stream.flush()
         process = os.fork()
         if process:
             return process
@@ -335,7 +338,9 @@ class Session:
                 command.enter()
             elif command.cwd is not None:
                 os.chdir(command.cwd)
-            self._install(channel, self.instead_of_filter, stdin=self._stdin_pipe is not None)
+            self._install(
+                channel, self.instead_of_filter, stdin=self._stdin_pipe is not None, stat=command.observe_fstat
+            )
             for number in _PYTHON_IGNORES:
                 signal.signal(number, signal.SIG_DFL)
             os.execvpe(command.argv[0], command.argv, command.environment)
@@ -350,7 +355,7 @@ class Session:
             os._exit(status)
 
     @staticmethod
-    def _install(channel: socket.socket, instead: Callable[[], None] | None, *, stdin: bool) -> None:
+    def _install(channel: socket.socket, instead: Callable[[], None] | None, *, stdin: bool, stat: bool) -> None:
         rights: list[tuple[int, int, bytes]] = []
         listener = -1
         try:
@@ -358,7 +363,7 @@ class Session:
                 instead()
                 message = b"elsewhere"
             else:
-                listener, restricted = seccomp.install(filter_program.build(stdin=stdin))
+                listener, restricted = seccomp.install(filter_program.build(stdin=stdin, stat=stat))
                 message = b"restricted" if restricted else b"installed"
                 rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", listener))]
         except CaptureError as error:

@@ -17,6 +17,7 @@ from reenact.capture.session import SupervisorEnds
 from reenact.capture.trace import seccomp
 from reenact.capture.trace.filesystem import LiveFileSystem
 from reenact.capture.trace.processes import ROOT
+from reenact.capture.trace.stat_answers import StatAnswers
 from reenact.capture.trace.supervisor import Observer, Supervisor
 
 __all__ = ["Watch", "watch"]
@@ -44,6 +45,8 @@ class Watch:
     inherited: tuple[tuple[str, str], ...]
     """Files the job was given already open: path, and ``r`` read, ``w`` on top of what is there, or ``t`` from empty."""
     cwd: str
+    stat_answers: StatAnswers | None = None
+    """In a replay: what stat is answered."""
 
 
 def watch(watch: Watch, ends: SupervisorEnds) -> NoReturn:
@@ -60,6 +63,7 @@ def watch(watch: Watch, ends: SupervisorEnds) -> NoReturn:
     )
     observer = Observer(ROOT, states, journal, ends.wake)
     supervisor.observers.append(observer)
+    supervisor.stat_answers = watch.stat_answers
     journal.write(["t", ends.restricted])
     states.probed(watch.cwd, follow=True)
     for path, how in watch.inherited:

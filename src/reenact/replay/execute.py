@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from reenact.capture.live import Journal, LiveRun, run_live
 from reenact.capture.relay import StreamFilter
 from reenact.capture.session import CLOSED, Command, Ending, Session
+from reenact.capture.trace.stat_answers import Facts, StatAnswers
 from reenact.digests import Digest
 from reenact.errors import SandboxError
 from reenact.model.artifact import Entry
@@ -48,6 +49,8 @@ class Execution:
     stream_max_bytes: int
     preimage_max_bytes: int
     timeout_seconds: float
+    stat_facts: Mapping[str, Facts] | None
+    """What stat is answered, by path in the world; None to let the kernel answer."""
     open_store: Callable[[], Store]
     seal: Callable[[Store, Bundle], None]
 
@@ -113,6 +116,7 @@ def execute(bundle: Bundle, manifest: Manifest, world: World, execution: Executi
             enter=sandbox.enter,
             entered=sandbox.wait_entered,
             in_world=True,
+            observe_fstat=execution.stat_facts is not None,
             **given,
         )
         session = Session(
@@ -133,6 +137,7 @@ def execute(bundle: Bundle, manifest: Manifest, world: World, execution: Executi
             preimage_max_bytes=execution.preimage_max_bytes,
             linger_seconds=0.0,
             known=known_contents(bundle, manifest, upper),
+            stat_answers=StatAnswers(execution.stat_facts, upper) if execution.stat_facts is not None else None,
         )
         with _deadline(session, execution.timeout_seconds):
             return run_live(run)

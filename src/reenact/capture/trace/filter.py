@@ -11,7 +11,7 @@ import errno
 import struct
 from typing import Final
 
-from reenact.capture.trace.syscalls import ABIS, CALLS, STDIN_CALLS, Abi
+from reenact.capture.trace.syscalls import ABIS, CALLS, STAT_CALLS, STDIN_CALLS, Abi
 
 __all__ = ["PASSPORT_FLAGS", "build", "instruction"]
 
@@ -107,17 +107,19 @@ def _block(abi: Abi, observed: frozenset[str]) -> list[bytes]:
     return program
 
 
-def build(*, stdin: bool = False, abis: tuple[Abi, ...] = ABIS) -> bytes:
+def build(*, stdin: bool = False, stat: bool = False, abis: tuple[Abi, ...] = ABIS) -> bytes:
     """Build the program that notifies for all of :data:`CALLS`.
 
     Args:
         stdin: Whether reading from descriptor 0 is observed too.
+        stat: Whether fstat is observed too, to be answered from a record.
         abis: The ABIs of the machine; entering the kernel any other way fails with ENOSYS.
 
     Returns:
         An array of ``struct sock_filter``.
     """
-    observed = frozenset(CALLS) if stdin else frozenset(CALLS) - STDIN_CALLS
+    left_out = (frozenset() if stdin else STDIN_CALLS) | (frozenset() if stat else STAT_CALLS)
+    observed = frozenset(CALLS) - left_out
     program = [instruction(_LOAD, 0, 0, _ARCH)]
     for abi in abis:
         block = _block(abi, observed)

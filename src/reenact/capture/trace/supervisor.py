@@ -22,6 +22,7 @@ from reenact.capture.journal import JournalWriter
 from reenact.capture.trace import seccomp, sockets
 from reenact.capture.trace.processes import ROOT, Processes
 from reenact.capture.trace.programs import MAX_INTERPRETERS, interpreter_of
+from reenact.capture.trace.stat_answers import StatAnswers
 from reenact.capture.trace.syscalls import ABIS, AT_FDCWD, CALLS, Call
 from reenact.capture.trace.tracee import Memory, Unreadable, absolute
 
@@ -31,6 +32,8 @@ _AT_SYMLINK_NOFOLLOW: Final = 0x100
 _AT_SYMLINK_FOLLOW: Final = 0x400
 _CLONE_NEWNS: Final = 0x20000
 _CHANGES: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
+_WIDE: Final = 8
+"""Bytes of a pointer in the ABIs whose struct stat we lay out."""
 _ANY_EXECUTE: Final = 0o111
 _MAX_ARGUMENTS: Final = 4096
 _MAX_ARGUMENT_BYTES: Final = 1 << 17
@@ -47,6 +50,10 @@ Later = Callable[[], None]
 
 def _taken() -> None:
     """Stand for: somebody else answers this call."""
+
+
+def _answered() -> None:
+    """Stand for: the answer is in the caller's memory, the call returns 0."""
 
 
 REQUEST: Final = struct.Struct("=QIIQQ")
@@ -87,6 +94,7 @@ class Supervisor:
         self._buffer = bytearray(seccomp.NOTIFICATION_BYTES)
         self.stdin: tuple[int, int] | None = None
         """Device and inode of the pipe that is recorded as standard input."""
+        self.stat_answers: StatAnswers | None = None
         self.stdin_server = -1
         """A descriptor that leads to the main process, which reads for others."""
         self._passed: deque[int] = deque(maxlen=_MAX_PASSED)
@@ -139,7 +147,9 @@ class Supervisor:
             return
         notification, thread, _, number, arch, _, *arguments = seccomp.unpack(self._buffer)
         later = self._book(thread, number, arch, arguments)
-        if later is _taken:
+        if later is _answered:
+            seccomp.respond(self.listener, notification, 0)
+        elif later is _taken:
             self._pass_on(notification, thread, arguments)
         elif seccomp.continue_call(self.listener, notification) and later is not None:
             self._guard(thread, later)
@@ -381,6 +391,22 @@ class Supervisor:
                 states.probed(path, follow)
 
         return later
+
+    def _on_stat(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> Later | None:
+        if self.stat_answers is None:
+            return self._on_probe(thread, actor, call, arguments, arch)
+        path = self._path(thread, call, arguments)
+        if not path or path.startswith(("/proc/", "/dev/")) or self._pointer_bytes[arch] != _WIDE:
+            return None
+        follow = call.follow and not self._flags(call, arguments) & _AT_SYMLINK_NOFOLLOW
+        states = self.observers[0].states
+        where, state = states.walk(path, follow)
+        facts = self.stat_answers.find(where) if state is not None else None
+        if facts is None:
+            return None
+        answer = self.stat_answers.statx(facts) if call is CALLS["statx"] else self.stat_answers.stat(facts)
+        self._memory.write(thread, arguments[call.buffer], answer)
+        return _answered
 
     def _on_listing(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> Later | None:  # noqa: ARG002
         path = os.readlink(f"/proc/{thread}/fd/{arguments[0] & 0xFFFF_FFFF}")

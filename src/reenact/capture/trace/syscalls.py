@@ -11,7 +11,7 @@ import platform
 from dataclasses import dataclass
 from typing import Final
 
-__all__ = ["ABIS", "AT_FDCWD", "CALLS", "NATIVE", "STDIN_CALLS", "Abi", "Call"]
+__all__ = ["ABIS", "AT_FDCWD", "CALLS", "NATIVE", "STAT_CALLS", "STDIN_CALLS", "Abi", "Call"]
 
 AT_FDCWD: Final = 0xFFFF_FF9C
 """-100 as the 32 bits the kernel looks at."""
@@ -30,6 +30,8 @@ class Call:
     """Whether a symbolic link in the last place is followed (unless the flags say otherwise)."""
     path2: int = -1
     folder2: int = -1
+    buffer: int = -1
+    """Where the caller wants the answer."""
 
 
 CALLS: Final[dict[str, Call]] = {
@@ -73,10 +75,11 @@ CALLS: Final[dict[str, Call]] = {
     "removexattr": Call("meta", path=0),
     "lremovexattr": Call("meta", path=0, follow=False),
     "fremovexattr": Call("meta", folder=0),
-    "stat": Call("probe", path=0),
-    "lstat": Call("probe", path=0, follow=False),
-    "newfstatat": Call("probe", folder=0, path=1, flags=3),
-    "statx": Call("probe", folder=0, path=1, flags=2),
+    "stat": Call("stat", path=0, buffer=1),
+    "lstat": Call("stat", path=0, follow=False, buffer=1),
+    "newfstatat": Call("stat", folder=0, path=1, flags=3, buffer=2),
+    "statx": Call("stat", folder=0, path=1, flags=2, buffer=4),
+    "fstat": Call("stat", folder=0, buffer=1),
     "access": Call("probe", path=0),
     "faccessat": Call("probe", folder=0, path=1),
     "faccessat2": Call("probe", folder=0, path=1, flags=3),
@@ -112,11 +115,14 @@ CALLS: Final[dict[str, Call]] = {
 }
 """Observed calls. io_uring_setup is refused instead (see filter.py): a ring does I/O that no filter sees."""
 
+STAT_CALLS: Final = frozenset({"fstat"})
+"""Observed only where stat is answered from a record; the other calls of its kind always are."""
+
 STDIN_CALLS: Final = frozenset({"read", "readv", "recvfrom", "recvmsg", "splice", "tee"})
 """Observed only on descriptor 0, and only where standard input is to be recorded."""
 
 _X86_64: Final = {
-    "read": 0, "readv": 19, "recvfrom": 45, "recvmsg": 47, "splice": 275, "tee": 276,
+    "read": 0, "fstat": 5, "readv": 19, "recvfrom": 45, "recvmsg": 47, "splice": 275, "tee": 276,
     "open": 2, "stat": 4, "lstat": 6, "access": 21, "connect": 42, "sendto": 44, "sendmsg": 46, "bind": 49, "execve": 59,
     "truncate": 76, "getdents": 78, "chdir": 80, "rename": 82, "mkdir": 83, "rmdir": 84, "creat": 85, "link": 86, "unlink": 87,
     "symlink": 88, "readlink": 89, "chmod": 90, "fchmod": 91, "chown": 92, "fchown": 93, "lchown": 94, "utime": 132, "mknod": 133,
@@ -129,7 +135,7 @@ _X86_64: Final = {
     "io_uring_setup": 425, "openat2": 437, "faccessat2": 439, "fchmodat2": 452,
 }  # fmt: skip
 _AARCH64: Final = {
-    "read": 63, "readv": 65, "recvfrom": 207, "recvmsg": 212, "splice": 76, "tee": 77,
+    "read": 63, "readv": 65, "fstat": 80, "recvfrom": 207, "recvmsg": 212, "splice": 76, "tee": 77,
     "setxattr": 5, "lsetxattr": 6, "fsetxattr": 7, "getxattr": 8, "lgetxattr": 9, "listxattr": 11, "llistxattr": 12,
     "removexattr": 14, "lremovexattr": 15, "fremovexattr": 16, "inotify_add_watch": 27, "mknodat": 33, "mkdirat": 34,
     "unlinkat": 35, "symlinkat": 36, "linkat": 37, "renameat": 38, "mount": 40, "pivot_root": 41, "statfs": 43, "truncate": 45,

@@ -63,6 +63,15 @@ class Memory:
             self.forget(process)  # the program was replaced: its old memory reads as empty
         raise Unreadable(f"no memory at {address:#x} of process {process}")
 
+    @staticmethod
+    def write(thread: int, address: int, data: bytes) -> None:
+        """Put bytes into a stopped thread's memory; OSError when it does not take them."""
+        descriptor = os.open(f"/proc/{thread}/mem", os.O_WRONLY | os.O_CLOEXEC)
+        try:
+            os.pwrite(descriptor, data, address)
+        finally:
+            os.close(descriptor)
+
     def string(self, process: int, address: int) -> str:
         """Read a NUL-terminated path, decoded like :func:`os.fsdecode`."""
         data = self.read(process, address, _STRING_BYTES)

@@ -148,7 +148,7 @@ def _prepare(settings: Settings, request: RunRequest) -> _Prepared:
         journal=journal,
         header=header,
         session=session,
-        redact=redactor.text,
+        redact=redactor.argv,
         open_store=opened,
         seal=seal_bundle,
         ignored=(os.path.realpath(location),),

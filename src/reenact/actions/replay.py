@@ -213,7 +213,7 @@ def _run_again(
                 argv=argv,
                 environment=variables,
                 stdin=store.objects.read(stdin.digest) if stdin is not None else None,
-                redact_text=redactor.text,
+                redact=redactor.argv,
                 new_filter=lambda: StreamRedactor(redactor),
                 stream_max_bytes=settings.capture.stream_max_bytes,
                 preimage_max_bytes=settings.capture.preimage_max_bytes,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import fcntl
 import mmap
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -60,12 +60,15 @@ class LiveRun:
     header: dict[str, Any]
     """First record of the journal; see `reenact.capture.freeze.launch_of` for what is in it."""
     session: Session
-    redact: Callable[[str], str]
+    redact: Callable[[Sequence[str]], Sequence[str]]
+    """Takes the secrets out of a command line."""
     open_store: Callable[[], Store]
     seal: Callable[[Store, Bundle], None]
     ignored: tuple[str, ...]
     preimage_max_bytes: int
     linger_seconds: float
+    as_described: Bundle | None = None
+    """In a replay: the record whose words about environment and code hold for it too."""
     stat_answers: StatAnswers | None = None
     """See :class:`reenact.capture.trace.stat_answers.StatAnswers`."""
     known: Callable[[str], tuple[Digest, int] | None] = lambda _: None
@@ -93,6 +96,7 @@ def run_live(run: LiveRun) -> Ending:
             seal=run.seal,
             environment_mode=run.header["environment_mode"],
             known=run.known,
+            as_described=run.as_described,
         )
         record(recording, ends)
 

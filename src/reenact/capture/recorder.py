@@ -14,7 +14,7 @@ import select
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from reenact import canonical
@@ -60,6 +60,8 @@ class Recording:
     seal: Callable[[Store, Bundle], None]
     """Signs, stores and logs a bundle; durable when it returns."""
     environment_mode: str
+    as_described: Bundle | None = None
+    """A record whose words about environment and code hold for this run too: that of the run it replays."""
     known: Callable[[str], tuple[Digest, int] | None] = lambda _: None
     """Digest and size of paths whose bytes need not be read (a replay's own layers)."""
 
@@ -122,7 +124,8 @@ def _record(recording: Recording, ends: RecorderEnds) -> dict[str, Any]:
                 writer = store.writer(observation.header["run_id"])
                 intake = Intake(writer, store.stats, prefix=ends.prefix, known=recording.known)
                 code = CodeObserver(observation.header["root"])
-                code.start()
+                if recording.as_described is None:
+                    code.start()
             if entry[0] in ("n", "p", "v"):
                 path = observation.paths[entry[1]]
                 if path.needed:
@@ -266,20 +269,29 @@ def finish_run(  # noqa: PLR0913
     streams = _streams(recording.folder, header["streams"], intake, found)
     sealed = recording.environment_mode == "sealed"
     manifest_digest = writer.add_bytes(manifest.dump(found.environment)) if sealed else None
-    environment, environment_hazards, causes = describe(
-        variables=header["variables"],
-        redacted=header["redacted"],
-        paths=sorted(path for path, r in observation.paths.items() if r.needed and classifier.is_environment(path)),
-        programs={path: intake.contents[path].digest for path in executed if path in intake.contents},
-        manifest=manifest_digest,
-        mode=recording.environment_mode,
-        cache=os.fspath(store.cache),
-        put=writer.add_bytes,
-    )
-    found.unobserved.update(causes)
-    code_paths = [p for p, r in observation.paths.items() if r.needed and not classifier.is_environment(p)]
-    observed_code, code_causes = code.finish(code_paths, header["argv"])
-    found.unobserved.update(code_causes)
+    programs = {path: intake.contents[path].digest for path in executed if path in intake.contents}
+    if recording.as_described is not None:
+        original = recording.as_described
+        environment, environment_hazards = replace(original.environment, manifest=manifest_digest), []
+        observed_code = original.code
+        found.unobserved.update(
+            {at: why for at, why in original.unobserved.items() if at.startswith(("environment.", "code."))}
+        )
+    else:
+        environment, environment_hazards, causes = describe(
+            variables=header["variables"],
+            redacted=header["redacted"],
+            paths=sorted(path for path, r in observation.paths.items() if r.needed and classifier.is_environment(path)),
+            programs=programs,
+            manifest=manifest_digest,
+            mode=recording.environment_mode,
+            cache=os.fspath(store.cache),
+            put=writer.add_bytes,
+        )
+        code_paths = [p for p, r in observation.paths.items() if r.needed and not classifier.is_environment(p)]
+        first = _first_program(observation)
+        observed_code, code_causes = code.finish(code_paths, header["argv"], cwd=header["cwd"], executable=first)
+        found.unobserved.update({**causes, **code_causes})
     absent = "".join(f"{to_text(path)}\n" for path in sorted(observation.absent))
     parts = Frozen(
         inputs=found.artifacts,
@@ -287,7 +299,7 @@ def finish_run(  # noqa: PLR0913
         streams=streams,
         code=observed_code,
         environment=environment,
-        executables={path: intake.contents[path].digest for path in executed if path in intake.contents},
+        executables=programs,
         status=_status(recording.folder),
         incomplete=cut,
         absent=writer.add_bytes(absent.encode()),
@@ -305,6 +317,11 @@ def finish_run(  # noqa: PLR0913
     remember(store, intake)
     remove_journal(recording.folder)
     return bundle
+
+
+def _first_program(observation: Observation) -> str | None:
+    root = observation.processes.get("1")
+    return root.programs[0][1] if root is not None and root.programs else None
 
 
 def remember(store: Store, intake: Intake) -> None:

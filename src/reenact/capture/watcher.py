@@ -6,7 +6,7 @@ import mmap
 import os
 import select
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Final, NoReturn
 
@@ -37,7 +37,8 @@ class Watch:
     lock: int
     stored: mmap.mmap
     """Shared with the recorder: how far it has stored what the journal asks for."""
-    redact: Callable[[str], str]
+    redact: Callable[[Sequence[str]], Sequence[str]]
+    """Takes the secrets out of a command line."""
     ignored: tuple[str, ...]
     """Folders of ours (the store), which are no part of the run."""
     preimage_max_bytes: int

@@ -7,7 +7,7 @@ import os
 import pty
 import signal
 import threading
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -43,7 +43,7 @@ class Execution:
     """Likewise."""
     stdin: bytes | None
     """What went through standard input, when that was recorded."""
-    redact_text: Callable[[str], str]
+    redact: Callable[[Sequence[str]], Sequence[str]]
     new_filter: Callable[[], StreamFilter]
     """Takes secrets out of the standard streams."""
     stream_max_bytes: int
@@ -130,7 +130,8 @@ def execute(bundle: Bundle, manifest: Manifest, world: World, execution: Executi
             journal=execution.journal,
             header=header_of(bundle, execution, streams),
             session=session,
-            redact=execution.redact_text,
+            redact=execution.redact,
+            as_described=bundle,
             open_store=execution.open_store,
             seal=execution.seal,
             ignored=(),

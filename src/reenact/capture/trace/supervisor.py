@@ -13,7 +13,7 @@ import stat
 import struct
 import time
 from collections import deque
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Any, Final
 
@@ -87,7 +87,7 @@ class Observer:
 class Supervisor:
     """Answers notifications until every observed process has ended or it is told to stop."""
 
-    def __init__(self, listener: int, root: int, redact: Callable[[str], str], prefix: str = "") -> None:
+    def __init__(self, listener: int, root: int, redact: Callable[[Sequence[str]], Sequence[str]], prefix: str = "") -> None:
         self.listener = listener
         self.observers: list[Observer] = []
         self.calls = 0
@@ -312,8 +312,8 @@ class Supervisor:
             if total > _MAX_ARGUMENT_BYTES:
                 words.append("…")
                 break
-            words.append(self._redact(word))
-        return words
+            words.append(word)
+        return [*self._redact(words)]
 
     def _execute(self, states: FileStates, actor: str, path: str) -> str | None:
         """Book a program and what the kernel opens for it; give its canonical path when it can run."""

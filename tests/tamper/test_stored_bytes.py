@@ -107,9 +107,9 @@ def test_every_byte_of_an_object_in_a_file(store: Store, kind: str) -> None:
                 assert store.objects.read(digest) == content
             except IntegrityError:
                 continue
-            # Only the check sum at the end can be wrong without harm to the content.
+            # Bits that a decoder passes over, and the check sum at the end: found, but without harm to the content.
             assert kind == "zstd"
-            assert place >= len(whole) - 32
+            assert store.objects.verify(objects, content=True) == []
     path.write_bytes(whole)
     assert store.objects.verify(objects, content=True) == []
 

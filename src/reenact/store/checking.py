@@ -38,14 +38,12 @@ class Task:
 class Checker:
     """Checks objects where they are stored."""
 
-    def __init__(
-        self, backend: Backend, second_look: Callable[[Digest, str], Finding | None], *, content: bool
-    ) -> None:
+    def __init__(self, backend: Backend, second_look: Callable[[Task, str], Finding | None], *, content: bool) -> None:
         """Prepare.
 
         Args:
             backend: Where the objects are.
-            second_look: Judges an object whose place was found bad, given what was found there.
+            second_look: Judges an object whose place was found bad, given what was found there: it may be good elsewhere.
             content: Check the content's digest, not only the stored bytes.
         """
         self._backend = backend
@@ -56,7 +54,7 @@ class Checker:
         """Check all; give the findings in no particular order."""
         batches = _batches(tasks)
         lock = threading.Lock()
-        bad: list[tuple[Digest, str]] = []
+        bad: list[tuple[Task, str]] = []
 
         def work() -> None:
             while True:
@@ -75,20 +73,20 @@ class Checker:
         work()
         for thread in threads:
             thread.join()
-        return [finding for digest, found in bad if (finding := self._second_look(digest, found)) is not None]
+        return [finding for task, found in bad if (finding := self._second_look(task, found)) is not None]
 
-    def _check(self, batch: list[Task]) -> list[tuple[Digest, str]]:
-        """Give the digests of the bad ones, and what was found."""
+    def _check(self, batch: list[Task]) -> list[tuple[Task, str]]:
+        """Give the bad ones, and what was found."""
         try:
             if batch[0].place.record is not None:
                 return self._check_packed(batch)
-            return [(task.digest, found) for task in batch if (found := self._check_file(task))]
+            return [(task, found) for task in batch if (found := self._check_file(task))]
         except KeyAbsent as error:
-            return [(task.digest, _GONE.format(error.key)) for task in batch]
+            return [(task, _GONE.format(error.key)) for task in batch]
         except StoreError as error:
-            return [(task.digest, str(error)) for task in batch]
+            return [(task, str(error)) for task in batch]
 
-    def _check_packed(self, batch: list[Task]) -> list[tuple[Digest, str]]:
+    def _check_packed(self, batch: list[Task]) -> list[tuple[Task, str]]:
         first, last = batch[0].place, batch[-1].place
         data = memoryview(
             self._backend.get_range(first.key, first.offset, last.offset + last.stored_bytes - first.offset)
@@ -98,7 +96,7 @@ class Checker:
             at = task.place.offset - first.offset
             found = self._damage(task, data[at : at + task.place.stored_bytes])
             if found:
-                bad.append((task.digest, found))
+                bad.append((task, found))
         return bad
 
     def _damage(self, task: Task, stored: memoryview) -> str:

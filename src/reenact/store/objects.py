@@ -11,7 +11,7 @@ from reenact.errors import KeyAbsent, ObjectDamaged, ObjectMissing, StoreError
 from reenact.store.checking import Checker, Task
 from reenact.store.forms import HEADER_BYTES, Malformed
 from reenact.store.index import ObjectIndex
-from reenact.store.interface import Backend, Finding
+from reenact.store.interface import Backend, Finding, Problem
 from reenact.store.large import object_key
 from reenact.store.output import Output
 from reenact.store.stored import (
@@ -87,12 +87,15 @@ class ObjectReader:
     def verify(self, wanted: Iterable[Digest], *, content: bool) -> list[Finding]:
         """Check objects, and report the missing and damaged ones, sorted by digest.
 
-        Two threads. What cannot be read counts as damaged; it is never an exception.
+        Two threads. An object that cannot be read counts as damaged; it is not an exception.
 
         Args:
             wanted: Which objects; each is checked once.
             content: Check that the content has its digest. Else only that the stored bytes are those once written,
                 which spares decompression.
+
+        Raises:
+            StoreError: the store's folders cannot be searched at all.
         """
         tasks, absent = self._tasks(sorted(set(wanted)))
         if absent and self._index.look_again([digests.to_raw(digest) for digest in absent]):
@@ -114,15 +117,20 @@ class ObjectReader:
                 tasks.append(Task(digest=digest, place=place))
         return tasks, absent
 
-    def _second_look(self, digest: Digest, found: str) -> Finding | None:
-        """Judge an object whose first place is bad: it may be good in another."""
+    def _second_look(self, task: Task, found: str) -> Finding | None:
+        """Judge an object whose place was found bad: it may be good in another."""
+        for place in self._places(task.digest):
+            if place != task.place and self._is_good(place, task.digest):
+                return None
+        problem: Problem = "damaged" if self._backend.exists(task.place.key) else "missing"
+        return Finding(digest=task.digest, problem=problem, detail=found)
+
+    def _is_good(self, place: Place, digest: Digest) -> bool:
         try:
-            self._first_good(digest, lambda place: self._check_at(place, digest))
-        except ObjectMissing:
-            return Finding(digest=digest, problem="missing", detail=found)
-        except (ObjectDamaged, StoreError):
-            return Finding(digest=digest, problem="damaged", detail=found)
-        return None
+            self._check_at(place, digest)
+        except (Malformed, ObjectDamaged, StoreError):
+            return False
+        return True
 
     def _missing_detail(self) -> str:
         damaged = self._index.damaged

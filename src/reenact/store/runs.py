@@ -1,10 +1,15 @@
 """The records of runs: the signed bundle, its three views for people and tools, and the verdicts of replays.
 
 A run exists from the moment its bundle is there; its views are put before. Signed bytes are given back as they came.
+
+A bundle's file is a Zstandard frame and behind it a skippable frame (RFC 8878 section 3.1.2) with the SHA-256 of the first:
+``zstd -d`` reads it, and any changed byte is found, also one that a decoder would not notice.
 """
 
 from __future__ import annotations
 
+import hashlib
+import struct
 from typing import TYPE_CHECKING, Any, Final
 
 from reenact.errors import IntegrityError, KeyAbsent, RunNotFound, StoreError
@@ -21,6 +26,8 @@ __all__ = ["Runs", "pointer_lines"]
 
 _FOLDER: Final = "runs"
 _VERDICT_SUFFIX: Final = ".dsse.json"
+_SKIPPABLE: Final = struct.pack("<II", 0x184D2A50, 32)
+_TRAILER_BYTES: Final = len(_SKIPPABLE) + 32
 _LARGEST_BUNDLE_BYTES: Final = 4 << 30
 """What a damaged or hostile file may expand to at most."""
 
@@ -71,7 +78,7 @@ class Runs:
             self._put_view(run_id, "inputs/pointers.jsonl", pointer_lines(bundle.inputs))
             self._put_view(run_id, "transformations/map.json", canonical.dumps_plain(bundle.transformation_map))
             self._put_view(run_id, "outputs/pointers.jsonl", pointer_lines(bundle.outputs))
-            if self._backend.put_if_absent(key, Compressor().whole(envelope)):
+            if self._backend.put_if_absent(key, _pack(envelope)):
                 return True
         if self.envelope(run_id) != envelope:
             raise StoreError(
@@ -91,7 +98,7 @@ class Runs:
         except KeyAbsent:
             raise RunNotFound(run_id) from None
         try:
-            return decompress(data, _LARGEST_BUNDLE_BYTES)
+            return _unpack(data)
         except Corrupt as error:
             raise IntegrityError(f"the bundle of run {run_id} is damaged: {error}") from error
 
@@ -150,6 +157,18 @@ class Runs:
     @staticmethod
     def _key(run_id: RunId, name: str) -> str:
         return f"{_FOLDER}/{_checked(run_id)}/{name}"
+
+
+def _pack(envelope: bytes) -> bytes:
+    frame = Compressor().whole(envelope)
+    return frame + _SKIPPABLE + hashlib.sha256(frame).digest()
+
+
+def _unpack(data: bytes) -> bytes:
+    frame, trailer = data[:-_TRAILER_BYTES], data[-_TRAILER_BYTES:]
+    if trailer != _SKIPPABLE + hashlib.sha256(frame).digest():
+        raise Corrupt("its bytes do not match their check sum")
+    return decompress(frame, _LARGEST_BUNDLE_BYTES)
 
 
 def _checked(run_id: RunId) -> RunId:

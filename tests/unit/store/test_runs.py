@@ -1,6 +1,8 @@
 from __future__ import annotations
 
 import json
+import shutil
+import subprocess
 from pathlib import Path
 
 import pytest
@@ -85,12 +87,23 @@ def test_what_is_no_run_id_names_no_run(store: Store, name: str) -> None:
         store.runs.envelope(RunId(name))
 
 
+def test_any_zstd_program_reads_a_bundle(store: Store) -> None:
+    zstd = shutil.which("zstd")
+    if zstd is None:
+        pytest.skip("the zstd program is not installed")
+    store.runs.put_run(RUN, ENVELOPE, bundle())
+    path = Path(store.location) / f"runs/{RUN}/bundle.dsse.json.zst"
+    read = subprocess.run([zstd, "-dc", str(path)], capture_output=True, check=True)
+    assert read.stdout == ENVELOPE
+
+
 def test_a_damaged_bundle_is_told(store: Store) -> None:
     store.runs.put_run(RUN, ENVELOPE, bundle())
     path = Path(store.location) / f"runs/{RUN}/bundle.dsse.json.zst"
     data = path.read_bytes()
-    for damaged in (data[:-1], b"", b"x" + data[1:], data + data):
-        path.unlink()
+    path.chmod(0o644)
+    flipped = [data[:at] + bytes([data[at] ^ (1 << at % 8)]) + data[at + 1 :] for at in range(len(data))]
+    for damaged in (*flipped, data[:-1], data[:-40], b"", data + data, data + b"\0"):
         path.write_bytes(damaged)
         with pytest.raises(IntegrityError, match="damaged"):
             store.runs.envelope(RUN)

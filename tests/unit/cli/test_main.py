@@ -32,7 +32,10 @@ def test_every_option_is_explained() -> None:
         command = program.get_command(None, verb)  # type: ignore[arg-type]
         assert command is not None
         for parameter in command.params:
-            assert parameter.param_type_name == "argument" or parameter.to_info_dict().get("help"), (verb, parameter.name)
+            assert parameter.param_type_name == "argument" or parameter.to_info_dict().get("help"), (
+                verb,
+                parameter.name,
+            )
 
 
 def test_version(capsys: pytest.CaptureFixture[str]) -> None:

@@ -70,12 +70,14 @@ def _attributes(path: str) -> dict[str, str]:
 
 def _entry(record: PathRecord, content: Content | None, link: str | None, attributes: dict[str, str]) -> Entry:
     kind = entry_type(record.mode)
+    # The times of a folder on the way to others change with whatever else is in it, and nobody asked for them.
+    passed_through = kind == "directory" and not record.looked_at and record.names is None and not record.changes
     need: Need = "content" if record.needed else "list" if record.names is not None else "stat"
     return Entry(
         path=to_text(record.path),
         type=kind,
         mode=stat.S_IMODE(record.mode),
-        mtime_ns=str(record.mtime_ns),
+        mtime_ns="0" if passed_through else str(record.mtime_ns),
         need=need,
         size_bytes=record.size if kind == "file" else 0,
         uid=record.uid,

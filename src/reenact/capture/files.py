@@ -118,6 +118,7 @@ class FileStates:
         self._folders: set[str] = set()
         """Paths known to be real folders: the fast way through a walk."""
         self._absent: set[str] = set()
+        self._looked_at: set[str] = set()
         self._backing: dict[str, str] = {}
         """Where bytes that were there before have moved (rename, hard link): present path to the entry's path."""
         self._inodes: dict[tuple[int, int], set[str]] = {}
@@ -354,6 +355,7 @@ class FileStates:
             return
         self._done.add(key)
         if flags & os.O_PATH or not stat.S_ISREG(state.st_mode) or self._special(where):
+            self._asked(where, state)
             return
         self._need_content(where)
         self._attribute(actor, where, "r")
@@ -388,7 +390,15 @@ class FileStates:
         key = (path, follow)
         if key not in self._done:
             self._done.add(key)
-            self.walk(path, follow)
+            where, state = self.walk(path, follow)
+            if state is not None:
+                self._asked(where, state)
+
+    def _asked(self, path: str, state: Stat) -> None:
+        """The state of a folder itself is looked at: its times matter, which those of a folder passed through do not."""
+        if stat.S_ISDIR(state.st_mode) and path not in self._looked_at and path in self.entries:
+            self._looked_at.add(path)
+            self._emit(["s", path])
 
     def listed(self, actor: str, path: str) -> None:
         """A folder's names are read. Names that the run made itself do not count."""

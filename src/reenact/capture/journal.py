@@ -7,6 +7,7 @@ run   ``header``: an object, see :class:`reenact.capture.session.Header`; always
 t     tracing has begun: whether no_new_privs had to be set
 e     a path before its first touch: path, mode, size, mtime_ns, uid, gid, dev, ino, nlink, ctime_ns, blocks, rdev, target
 n     its content is needed: path · ``l`` its names are needed: path, names · ``o`` it was opened and is absent: path
+s     a folder's own state is asked for: path
 m     it is changed: path, how (w written, t replaced, a appended, u removed, x metadata)
 p     its bytes before that: path, where they are kept, reason when nowhere
 v     its bytes are now at another path: path, present path

@@ -31,6 +31,8 @@ class PathRecord:
     """Every way it was changed: letters of the ``m`` record."""
     kept: tuple[str, str] | None = None
     """Where its bytes were kept, or empty and the reason."""
+    looked_at: bool = False
+    """A folder whose own state was asked for, not only passed through."""
     now_at: str | None = None
     """Where its bytes are now, when they were moved."""
 
@@ -100,6 +102,9 @@ class Observation:
 
     def _take_l(self, path: str, names: list[str]) -> None:
         self.paths[path].names = names
+
+    def _take_s(self, path: str) -> None:
+        self.paths[path].looked_at = True
 
     def _take_o(self, path: str) -> None:
         self.absent.add(path)

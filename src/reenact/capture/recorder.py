@@ -151,10 +151,15 @@ def _listen(ends: RecorderEnds) -> threading.Event:
     over = threading.Event()
 
     def listen() -> None:
-        try:
-            said = os.read(ends.control, 1)
-        except OSError:
-            said = b""
+        while True:
+            try:
+                said = os.read(ends.control, 1)
+            except OSError:
+                said = b""
+            if not said.isdigit():
+                break
+            ends.relays[int(said)].open = False
+            os.close(ends.relays[int(said)].source)
         if not said:
             serve_remains(ends.relays, -1)
         over.set()

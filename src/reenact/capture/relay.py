@@ -81,6 +81,8 @@ class Relay:
         self._copy_out, self._copy_in = os.pipe()
         os.set_blocking(source, False)
         self.open = True
+        self.on_finish: Callable[[], None] = lambda: None
+        """Called when nothing more is moved; whoever else holds `source` has to close it then."""
         self._waiting = select.poll()
         self._waiting.register(sink, select.POLLOUT)
 
@@ -139,6 +141,7 @@ class Relay:
         if self.open:
             self.open = False
             os.close(self.source)
+            self.on_finish()
             self._spool.close()
             os.close(self._copy_in)
             os.close(self._copy_out)

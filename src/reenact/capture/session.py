@@ -151,6 +151,16 @@ class Session:
     _stdin_pipe: tuple[int, int] | None = None
     _stdin: StandardInput | None = None
 
+    def _share_the_end(self, recorder: socket.socket) -> None:
+        """When a stream's reader is gone, the recorder must let go of it too: else the job would never meet SIGPIPE."""
+        for number, relay in enumerate(self._relays):
+
+            def tell(number: int = number) -> None:
+                with contextlib.suppress(OSError):
+                    recorder.send(b"%d" % number)
+
+            relay.on_finish = tell
+
     def kill(self) -> None:
         """End the job."""
         with contextlib.suppress(ProcessLookupError):
@@ -224,6 +234,7 @@ class Session:
         prefix = self._open_world(job) if self.command.in_world else ""
         if self.command.in_world:
             start_recorder(prefix)
+        self._share_the_end(controls[0])
         controls[1].close()
         os.close(wakes[0])
         os.close(results[1])

@@ -89,6 +89,8 @@ class _Listener:
         self._notebook, self._states, self._server, self._tree = notebook, notebook.states, server, tree
         self._lines: dict[int, tuple[socket.socket, int]] = {}
         """By descriptor: the connection and the process at its other end."""
+        self._leaving: set[int] = set()
+        """Processes that are about to end and have said so."""
         self.heard = False
         """Whether any Python has reported."""
         self._handlers: dict[str, Callable[[int, str, list[str]], None]] = {
@@ -120,7 +122,7 @@ class _Listener:
                     poll.register(self._accept(), select.POLLIN)
                 elif not self._receive(descriptor):
                     poll.unregister(descriptor)
-                    self._lines.pop(descriptor)[0].close()
+                    self._end(descriptor)
             if deadline is not None and not self._lines and not events:
                 return True
 
@@ -129,6 +131,22 @@ class _Listener:
         peer = line.getsockopt(socket.SOL_SOCKET, socket.SO_PEERCRED, _CREDENTIALS.size)
         self._lines[line.fileno()] = (line, _CREDENTIALS.unpack(peer)[0])
         return line.fileno()
+
+    def _end(self, descriptor: int) -> None:
+        """A connection is closed: usually because its process has ended."""
+        line, process = self._lines.pop(descriptor)
+        line.close()
+        if process in self._leaving:
+            self._leaving.discard(process)
+            return
+        try:
+            with open(f"/proc/{process}/maps", "rb") as file:
+                goes_on = bool(file.read(1))  # a process that is ending has no memory any more
+        except OSError:
+            goes_on = False
+        if goes_on:
+            message = "a Python stopped reporting and went on: it closed descriptors that are not its own, or became another program"
+            self._notebook.gap("python-blinded", message)
 
     def _receive(self, descriptor: int) -> bool:
         line, process = self._lines[descriptor]
@@ -173,6 +191,7 @@ class _Listener:
 
     def _on_leave(self, process: int, actor: str, fields: list[str]) -> None:
         del fields
+        self._leaving.add(process)
         self._loaded(process, actor)
 
     def _on_open(self, process: int, actor: str, fields: list[str]) -> None:
@@ -210,7 +229,7 @@ class _Listener:
     def _on_program(self, process: int, actor: str, fields: list[str]) -> None:
         """Another program was started: what it does is not seen, but that it was is told."""
         del process, actor
-        name = self._notebook.watch.redact(fields[0])
+        name = self._notebook.watch.redact([fields[0]])[0]
         self._notebook.gap("unseen-program", "another program was started: what it read and wrote was not seen", name)
 
     def _on_ip(self, process: int, actor: str, fields: list[str]) -> None:

@@ -77,7 +77,7 @@ class Notebook:
             interpreter = self._programs[following]
             following = self.states.executed(actor, interpreter) if interpreter else None
         if first is not None:
-            words = [self.watch.redact(word) for word in argv]
+            words = [*self.watch.redact([*argv])]
             self.journal.write(["x", actor, time.time_ns(), first, words, cwd])
 
     def contacted(self, actor: str, address: sockets.Address | None, process: int, processes: list[int]) -> None:

@@ -17,7 +17,7 @@ from reenact.capture.trace.sockets import Address
 from reenact.capture.trace.syscalls import CALLS
 from reenact.capture.trace.syscalls import Call as Shape
 
-__all__ = ["BIRTHS", "Booking", "traced"]
+__all__ = ["BIRTHS", "Booking", "parse_address", "traced"]
 
 BIRTHS: Final = ("clone", "clone3", "fork", "vfork")
 _BESIDE: Final = (*BIRTHS, "fchdir", "io_uring_setup")
@@ -206,7 +206,7 @@ class Booking:
         argv = []
         for word, cut in words(call.arguments[shape.flags]):
             # Redacted whole first: a secret that the cut would halve could not be recognised afterwards.
-            argv.append(self._notebook.watch.redact(word)[:_LONGEST_CUT] + "…" if cut else word)
+            argv.append(self._notebook.watch.redact([word])[0][:_LONGEST_CUT] + "…" if cut else word)
         self._notebook.executed(actor, path, argv, self._tree.cwd(call.thread))
         self._note_privileged(path)
 

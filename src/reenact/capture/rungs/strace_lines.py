@@ -179,11 +179,12 @@ def words(argument: bytes) -> list[tuple[str, bool]]:
 
 def annotation(argument: bytes) -> str:
     """Give the path in ``3</some/path>``; empty when there is none (a socket, a pipe, a descriptor that is not open)."""
+    argument = argument.removesuffix(b"(deleted)")  # outside the brackets in newer versions, inside in older ones
     start = argument.find(b"<")
     if start < 0 or not argument.endswith(b">"):
         return ""
     path = os.fsdecode(_unescape(argument[start + 1 : -1]))
-    return path.removesuffix("(deleted)").rstrip(" ") if path.startswith("/") else ""
+    return path.removesuffix(" (deleted)") if path.startswith("/") else ""
 
 
 def flags_of(argument: bytes) -> int:

@@ -62,6 +62,8 @@ def load(folder: str, environment: Mapping[str, str], overrides: Mapping[str, st
     given: dict[str, _Given] = {}
     if file is not None:
         given.update({key: _Given(value, file, root) for key, value in _flatten(_parse(file), file, readers).items()})
+        for key, item in given.items():
+            _read(key, item, readers[key])  # a file is right as a whole, also where something else is stronger
     for key in readers:
         if (value := environment.get(variable_of(key))) is not None and value:
             given[key] = _Given(value, variable_of(key), folder)

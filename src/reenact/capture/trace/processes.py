@@ -10,7 +10,7 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from reenact.capture.trace.tracee import identify
+from reenact.capture.trace.tracee import children_of, identify
 
 __all__ = ["Processes", "ROOT"]
 
@@ -40,17 +40,26 @@ class Processes:
             process, parent = identify(thread)
         except (OSError, ValueError):
             return ROOT
-        actor = self._actor_of.get(process)
-        if actor is None:
+        if process not in self._actor_of:
             above = self._actor_of.get(parent, ROOT)
-            number = self._children[above] = self._children.get(above, 0) + 1
-            actor = self._actor_of[process] = f"{above}.{number}"
-            self._threads[process] = set()
-            self._emit(actor, ["f", actor, above, time.time_ns()])
+            # Siblings that were started before it but have not been heard of yet come first, whoever runs faster.
+            for sibling in [*(children_of(parent) if parent in self._actor_of else ()), process]:
+                self._name(sibling, above)
+                if sibling == process:
+                    break
+        actor = self._actor_of[process]
         self._actors[thread] = actor
         self._process_of[thread] = process
         self._threads[process].add(thread)
         return actor
+
+    def _name(self, process: int, above: str) -> None:
+        if process in self._actor_of:
+            return
+        number = self._children[above] = self._children.get(above, 0) + 1
+        actor = self._actor_of[process] = f"{above}.{number}"
+        self._threads[process] = set()
+        self._emit(actor, ["f", actor, above, time.time_ns()])
 
     def process(self, thread: int) -> int:
         """Give the process id of a thread that :meth:`actor` has seen."""

@@ -10,7 +10,7 @@ import os
 from collections import OrderedDict
 from typing import Final
 
-__all__ = ["Memory", "Unreadable", "absolute", "identify"]
+__all__ = ["Memory", "Unreadable", "absolute", "children_of", "identify"]
 
 _MAX_OPEN: Final = 128
 """Open /proc/PID/mem descriptors; keyed by process, so that thousands of threads share one."""
@@ -113,6 +113,15 @@ def absolute(thread: int, folder: int, path: str, at_cwd: bool) -> str:
     if base.endswith(" (deleted)"):
         base = base[: -len(" (deleted)")]
     return f"{base}/{path}" if path else base
+
+
+def children_of(process: int) -> list[int]:
+    """List the children its first thread has started, oldest first; empty where it is gone or the kernel does not tell."""
+    try:
+        with open(f"/proc/{process}/task/{process}/children", "rb") as children:  # noqa: PTH123 - hot path
+            return [int(child) for child in children.read().split()]
+    except OSError:
+        return []
 
 
 def identify(thread: int) -> tuple[int, int]:

@@ -71,8 +71,11 @@ def assert_replays(desk: Desk, effect: Effect, reference: str = "latest") -> Any
     assert set(judged.values()) <= {"identical"}, answer
     assert (answer["verdict"], done.exit_code) == ("reproduced", 0), answer
     assert answer["missing"] == []
+    # Compiled Python is a by-product: recorded, and not judged.
     made = {
-        name: node for name, node in effect.changed.items() if node is not None and node.kind in {"file", "symlink"}
+        name: node
+        for name, node in effect.changed.items()
+        if node is not None and node.kind in {"file", "symlink"} and "__pycache__" not in name
     }
     assert set(made) <= set(judged)
     given = tree(desk.out) if desk.out.exists() else {}

@@ -67,11 +67,10 @@ class Replay:
     cache_max_bytes: int = number_of_bytes(
         "How much disk the cached environments of replays may use; the least recently used go first.", 20 << 30
     )
-    stat: Literal["auto", "always", "never"] = choice(
+    stat: Literal["auto", "never"] = choice(
         "Whether programs that compare inode numbers and change times are shown the recorded ones: `auto` where the record"
-        " holds them and the job ran a program known to compare them.",
+        " holds them, which it does when the run executed a program known to compare them, such as git, make or uv.",
         "auto",
-        "always",
         "never",
     )
     timeout_seconds: float = number_of_seconds(

@@ -15,8 +15,10 @@ from pathlib import Path
 
 import pytest
 
-from tests.e2e.desk import Desk
-from tests.e2e.people import ME, ORDINARY, Person, me, ordinary_user
+pytest.register_assert_rewrite("tests.e2e.checks", "tests.e2e.desk")
+
+from tests.e2e.desk import Desk  # noqa: E402 - after the line that makes its assertions tell what they saw
+from tests.e2e.people import ME, ORDINARY, Person, me, ordinary_user  # noqa: E402 - same
 
 People = Callable[[str], Person]
 

@@ -161,12 +161,13 @@ class Desk:
         stdin: bytes = b"",
         cwd: Path | None = None,
         variables: Mapping[str, str] | None = None,
+        timeout_seconds: float = TIMEOUT_SECONDS,
         **options: Any,
     ) -> Done:
-        """Run a command to its end; one that hangs is killed, and fails the test."""
+        """Run a command to its end and the end of its output; one that hangs is killed, and fails the test."""
         with self.start(words, cwd=cwd, variables=variables, start_new_session=True, **options) as process:
             try:
-                out, err = process.communicate(stdin, timeout=TIMEOUT_SECONDS)
+                out, err = process.communicate(stdin, timeout=timeout_seconds)
             except BaseException:
                 os.killpg(process.pid, 9)
                 raise

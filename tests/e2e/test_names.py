@@ -21,10 +21,20 @@ NAMES = (
 )
 
 
-@pytest.mark.parametrize("name", NAMES)
-def test_a_name_with_special_characters_is_kept(desk: Desk, name: str) -> None:
-    copy = 'import os, sys; os.makedirs("o ut"); data = open(sys.argv[1]).read(); open("o ut/" + sys.argv[1], "w").write(data[::-1])'
-    job = Job(name="names", argv=("@python", "-c", copy, name), files={name: measurements(20)}, makes=(f"o ut/{name}",))
+def test_names_with_special_characters_are_kept(desk: Desk) -> None:
+    reverse = """
+import os, sys
+os.makedirs("o ut")
+for name in sys.argv[1:]:
+    with open(name) as source, open("o ut/" + name, "w") as target:
+        target.write(source.read()[::-1] + name)
+"""
+    job = Job(
+        name="names",
+        argv=("@python", "-c", reverse, *NAMES),
+        files={name: measurements(20) for name in NAMES},
+        makes=tuple(f"o ut/{name}" for name in NAMES),
+    )
     check_reproduced(desk, job)
 
 

@@ -10,7 +10,8 @@ from typing import Any
 from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 from cryptography.hazmat.primitives.serialization import load_pem_private_key
 
-from reenact.store.compression import Compressor
+from reenact.ids import RunId
+from reenact.model.statement import load_bundle
 from reenact.store.opening import open_store
 from tests.e2e.desk import Desk
 
@@ -21,6 +22,7 @@ def add_version(desk: Desk, change: Callable[[dict[str, Any]], None]) -> bytes:
     """Put beside the latest run one that differs by `change` and by its id; give its signed payload."""
     store = open_store(str(desk.store), create=False)
     envelope = json.loads(store.runs.envelope(store.runs.ids()[-1]))
+    bundle = load_bundle(base64.b64decode(envelope["payload"]))
     statement = json.loads(base64.b64decode(envelope["payload"]))
     statement["predicate"]["run_id"] = OTHER_ID
     change(statement["predicate"])
@@ -33,10 +35,8 @@ def add_version(desk: Desk, change: Callable[[dict[str, Any]], None]) -> bytes:
     assert isinstance(key, Ed25519PrivateKey)
     envelope["payload"] = base64.b64encode(payload).decode()
     envelope["signatures"][0]["sig"] = base64.b64encode(key.sign(signed)).decode()
-    folder = desk.store / "runs" / OTHER_ID
-    folder.mkdir()
     data = json.dumps(envelope, sort_keys=True, separators=(",", ":")).encode()
-    (folder / "bundle.dsse.json.zst").write_bytes(Compressor().whole(data))
+    assert store.runs.put_run(RunId(OTHER_ID), data, bundle)
     store.close()
     return payload
 
@@ -55,7 +55,7 @@ def test_a_record_of_a_newer_schema_is_refused_by_name_and_stands_in_nobodys_way
         assert done.exit_code == 4, (words, text)
         assert "2.0" in text
         assert "Traceback" not in text
-    listed = desk.reenact("runs")
+    listed = desk.reenact("runs", "--json")
     assert ours in listed.stdout.decode()
     assert desk.record("true").exit_code == 0
     done, answer = desk.replay(ours)

@@ -6,7 +6,6 @@ import contextlib
 import json
 import os
 import pwd
-import sys
 import time
 from collections.abc import Mapping
 from dataclasses import dataclass, field
@@ -69,16 +68,22 @@ def record(settings: Settings, request: RunRequest) -> RunResult:
     return _run(prepared)
 
 
+def _say(message: str) -> None:
+    """Say something on standard error, if there is one."""
+    with contextlib.suppress(OSError):
+        os.write(2, f"reenact: {message}\n".encode(errors="surrogateescape"))
+
+
 def _run_unrecorded(argv: tuple[str, ...], reason: str) -> NoReturn:
     """Become the command: observing never breaks the job."""
-    print(f"reenact: not recorded: {reason}", file=sys.stderr, flush=True)
+    _say(f"not recorded: {reason}")
     try:
         os.execvp(argv[0], argv)
     except (FileNotFoundError, NotADirectoryError):
-        print(f"reenact: {argv[0]}: command not found", file=sys.stderr, flush=True)
+        _say(f"{argv[0]}: command not found")
         os._exit(127)
     except OSError as error:
-        print(f"reenact: {argv[0]}: {error.strerror}", file=sys.stderr, flush=True)
+        _say(f"{argv[0]}: {error.strerror}")
         os._exit(126)
 
 
@@ -91,7 +96,7 @@ class _Prepared:
 def _store_id(location: str) -> str:
     """Read a store's id the quick way; make the store on first use."""
     try:
-        with open(f"{location}/store.json", "rb") as file:  # noqa: PTH123 - hot path
+        with open(f"{location}/store.json", "rb") as file:
             found = json.load(file)["id"]
         return str(found)
     except (OSError, ValueError, KeyError, TypeError):
@@ -207,7 +212,7 @@ def _recover(prepared: _Prepared) -> dict[str, Any]:
     folder = prepared.run.journal.folder
     reason = "the recorder was killed"
     for name in ("reenact-record", "reenact-super"):
-        with contextlib.suppress(OSError), open(f"{folder}/{name}.error", encoding="utf-8") as file:  # noqa: PTH123
+        with contextlib.suppress(OSError), open(f"{folder}/{name}.error", encoding="utf-8") as file:
             reason = f"the recorder failed: {file.read()}"
     try:
         bundle = recover(open_store(prepared.location, create=True), folder, seal_bundle, reason)

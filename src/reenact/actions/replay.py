@@ -28,6 +28,7 @@ from reenact.digests import of_bytes
 from reenact.errors import IntegrityError, SandboxError, UnreplayableError
 from reenact.ids import RunId
 from reenact.model import manifest as manifests
+from reenact.model.artifact import Entry
 from reenact.model.bundle import SCHEMA_VERSION, Bundle
 from reenact.model.paths import from_text
 from reenact.model.statement import dump_bundle
@@ -118,7 +119,9 @@ def replay(settings: Settings, request: ReplayRequest) -> ReplayResult:
         if not request.dry_run:
             seal_verdict(store, verdict)
         if request.to is not None:
-            place(target.objects, [a for a in again.outputs if not a.temporary and "deleted" not in a.access], request.to)
+            place(
+                target.objects, [a for a in again.outputs if not a.temporary and "deleted" not in a.access], request.to
+            )
     return ReplayResult(
         verdict=verdict.verdict,
         run_id=bundle.run_id,
@@ -175,9 +178,7 @@ def _secrets(redactor: Redactor, bundle: Bundle) -> tuple[tuple[str, ...], dict[
     return tuple(argv), variables, notes
 
 
-def _run_again(
-    settings: Settings, store: Store, target: Store, prepared: Prepared
-) -> tuple[Bundle, tuple[str, ...]]:
+def _run_again(settings: Settings, store: Store, target: Store, prepared: Prepared) -> tuple[Bundle, tuple[str, ...]]:
     """Execute the recorded command in its world; give the new record, and what the world does not keep apart.
 
     Args:
@@ -245,7 +246,7 @@ def _stat_facts(settings: Settings, store: Store, bundle: Bundle) -> dict[str, F
 
 def _evidence(store: Store, bundle: Bundle) -> Evidence:
     """Gather what a record names besides itself."""
-    entries = []
+    entries: list[Entry] = []
     for digest in (bundle.environment.manifest, bundle.capture.host_files):
         if digest is not None:
             with contextlib.suppress(IntegrityError):
@@ -255,4 +256,3 @@ def _evidence(store: Store, bundle: Bundle) -> Evidence:
         with contextlib.suppress(IntegrityError):
             absent = store.objects.read(bundle.capture.absent).decode("utf-8").splitlines()
     return Evidence(bundle=bundle, entries=tuple(entries), absent=tuple(absent))
-

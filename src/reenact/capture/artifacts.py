@@ -123,7 +123,12 @@ def _pointer(path: str, content: Content | None) -> Pointer | None:
 
 
 def inputs(
-    observation: Observation, intake: Intake, classifier: Classifier, root: str, exists: Callable[[str], bool], prefix: str = ""
+    observation: Observation,
+    intake: Intake,
+    classifier: Classifier,
+    root: str,
+    exists: Callable[[str], bool],
+    prefix: str = "",
 ) -> Sorted:
     """Sort what was there before the run and was touched by it.
 
@@ -172,7 +177,9 @@ def _is_code(path: str, record: PathRecord, content: Content | None, observation
     return bool(observation.users.get(path, {}).get("x")) or is_code(path, content.head if content is not None else b"")
 
 
-def output(path: str, root: str, found: os.stat_result, content: Content | None, access: Access, target: str | None) -> Artifact:
+def output(
+    path: str, root: str, found: os.stat_result, content: Content | None, access: Access, target: str | None
+) -> Artifact:
     """Describe what a run left at a path."""
     kind = entry_type(found.st_mode)
     entry = Entry(

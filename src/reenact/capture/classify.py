@@ -12,7 +12,19 @@ from typing import Final
 
 __all__ = ["Classifier", "is_by_product"]
 
-_SYSTEM: Final = ("/usr", "/lib", "/lib32", "/lib64", "/libx32", "/bin", "/sbin", "/etc", "/nix/store", "/gnu/store", "/snap")
+_SYSTEM: Final = (
+    "/usr",
+    "/lib",
+    "/lib32",
+    "/lib64",
+    "/libx32",
+    "/bin",
+    "/sbin",
+    "/etc",
+    "/nix/store",
+    "/gnu/store",
+    "/snap",
+)
 _PROGRAM_FOLDERS: Final = frozenset({"bin", "sbin", "libexec"})
 _PACKAGE_FOLDERS: Final = ("/site-packages", "/dist-packages", "/node_modules")
 _VENV_MARK: Final = "/pyvenv.cfg"
@@ -46,7 +58,9 @@ class Classifier:
                 prefixes.add(folder)
         prefixes |= {path[: -len(_VENV_MARK)] for path in seen if path.endswith(_VENV_MARK)}
         self._prefixes = tuple(
-            sorted(p for p in prefixes if p.count("/") >= _SHALLOWEST and not any(_inside(kept, p) for kept in protected))
+            sorted(
+                p for p in prefixes if p.count("/") >= _SHALLOWEST and not any(_inside(kept, p) for kept in protected)
+            )
         )
 
     def is_environment(self, path: str) -> bool:
@@ -63,4 +77,8 @@ class Classifier:
 def is_by_product(path: str) -> bool:
     """Tell whether a file a run left is a cache of its tools (compiled Python, JVM statistics): kept, but not judged."""
     parts = path.split("/")
-    return parts[-2:-1] == ["__pycache__"] or parts[-1] == "__pycache__" or any(p.startswith("hsperfdata_") for p in parts[-2:])
+    return (
+        parts[-2:-1] == ["__pycache__"]
+        or parts[-1] == "__pycache__"
+        or any(p.startswith("hsperfdata_") for p in parts[-2:])
+    )

@@ -97,7 +97,9 @@ class _Rename:
 
     __slots__ = ("actor", "exchange", "new", "old", "source", "thread", "tree")
 
-    def __init__(self, thread: int, actor: str, old: str, new: str, source: Stat, tree: list[str], exchange: bool) -> None:  # noqa: PLR0913
+    def __init__(
+        self, thread: int, actor: str, old: str, new: str, source: Stat, tree: list[str], exchange: bool
+    ) -> None:
         self.thread, self.actor, self.old, self.new = thread, actor, old, new
         self.source, self.tree, self.exchange = source, tree, exchange
 
@@ -194,7 +196,7 @@ class FileStates:
                 return path, state
         return self._walk_slowly(path, follow)
 
-    def _walk_slowly(self, path: str, follow: bool) -> tuple[str, Stat | None]:
+    def _walk_slowly(self, path: str, follow: bool) -> tuple[str, Stat | None]:  # noqa: C901 - the kernel's walk, one case each
         todo = path.split("/")[::-1]
         current, links = "", 0
         state: Stat | None = None
@@ -496,7 +498,9 @@ class FileStates:
             if found is not None and not self._special(source):
                 self._destroy(source, found, "u", name_only=True)
             return
-        if there is not None and ((flags & _RENAME_NOREPLACE) or (there.st_dev, there.st_ino) == (found.st_dev, found.st_ino)):
+        if there is not None and (
+            (flags & _RENAME_NOREPLACE) or (there.st_dev, there.st_ino) == (found.st_dev, found.st_ino)
+        ):
             return
         exchange = bool(flags & _RENAME_EXCHANGE)
         tree = self._take(source, found)
@@ -560,9 +564,7 @@ class FileStates:
     def _apply(self, rename: _Rename) -> None:
         old, new = rename.old, rename.new
         moves = [(old, new)]
-        for path in rename.tree:
-            if path.startswith(old + "/"):
-                moves.append((path, new + path[len(old) :]))
+        moves += [(path, new + path[len(old) :]) for path in rename.tree if path.startswith(old + "/")]
         if rename.exchange:
             moves.append((new, old))
             moves += [(path, old + path[len(new) :]) for path in rename.tree if path.startswith(new + "/")]
@@ -577,7 +579,9 @@ class FileStates:
             self._names_changed(path)
 
     def _move(self, actor: str, moves: list[tuple[str, str]]) -> None:
-        origins = [self._backing.pop(old, old if old in self.entries and old not in self.made else None) for old, _ in moves]
+        origins = [
+            self._backing.pop(old, old if old in self.entries and old not in self.made else None) for old, _ in moves
+        ]
         for old, _ in moves:
             if old in self.made:
                 self.made.discard(old)

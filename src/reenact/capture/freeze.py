@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass, field
-from typing import Any, Final, cast
+from typing import Any, Final
 
 import reenact
 from reenact import clock
@@ -75,7 +75,9 @@ def stream_of(described: dict[str, Any], pointer: Pointer | None, *, truncated: 
     return Stream(**values, pointer=pointer, truncated=truncated)
 
 
-def launch_of(header: dict[str, Any], streams: dict[str, Stream], executable: str | None, restricted: bool | None) -> Launch:
+def launch_of(
+    header: dict[str, Any], streams: dict[str, Stream], executable: str | None, restricted: bool | None
+) -> Launch:
     """Make the model's launch from a journal's header."""
     return Launch(
         argv=tuple(to_text(word) for word in header["argv"]),
@@ -163,7 +165,7 @@ def freeze(observation: Observation, parts: Frozen) -> Bundle:
         transformation_map=steps,
         schema_version=SCHEMA_VERSION,
         job=header["job"],
-        status=cast(Status, status),
+        status=status,
         exit_code=exit_code,
         ended_at=clock.from_ns(ended_ns) if ended_ns is not None else None,
         user=header["user"],

@@ -24,7 +24,9 @@ def from_contacts(contacts: Iterable[Contact]) -> list[Hazard]:
             message = f"contacted {endpoint} over the network: what it answered is not recorded"
             found[endpoint] = Hazard(code="network", message=message, subject=endpoint)
         else:
-            message = f"talked to a server outside the run at {endpoint}: it may have read and written files for the job"
+            message = (
+                f"talked to a server outside the run at {endpoint}: it may have read and written files for the job"
+            )
             found[endpoint] = Hazard(code="outside-server", message=message, subject=endpoint)
     return [*found.values()]
 
@@ -32,13 +34,17 @@ def from_contacts(contacts: Iterable[Contact]) -> list[Hazard]:
 def from_gaps(gaps: Iterable[Gap]) -> list[Hazard]:
     """Every gap is a hazard, because what was not seen may matter."""
     return [
-        Hazard(code=gap.code, message=gap.message, subject=gap.subject, exact=gap.code in _HARMLESS_GAPS) for gap in gaps
+        Hazard(code=gap.code, message=gap.message, subject=gap.subject, exact=gap.code in _HARMLESS_GAPS)
+        for gap in gaps
     ]
 
 
 def from_inputs(lost: Iterable[tuple[str, str]], changed: Iterable[str]) -> list[Hazard]:
     """Inputs whose bytes are not kept, and inputs that somebody else changed while the run used them."""
-    found = [Hazard(code="input-lost", message=f"the bytes of {name} are not kept: {why}", subject=name) for name, why in lost]
+    found = [
+        Hazard(code="input-lost", message=f"the bytes of {name} are not kept: {why}", subject=name)
+        for name, why in lost
+    ]
     return found + [
         Hazard(code="input-changed", message=f"{name} was changed by something else during the run", subject=name)
         for name in changed

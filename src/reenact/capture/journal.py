@@ -1,4 +1,4 @@
-"""The journal of a live run: append-only lines, each with its checksum, from which a run cut off at any byte is recovered.
+r"""The journal of a live run: append-only lines, each with its checksum, from which a run cut off at any byte is recovered.
 
 A line is eight hex digits (CRC-32 of the rest), a space, a JSON array, a newline. The first item names the record:
 
@@ -22,7 +22,7 @@ h     a gap: code, message, subject
 end   the recording stops: time_ns, notifications answered
 ====  ===================================================================================================================
 
-Paths are JSON strings with lone surrogates for undecodable bytes (``\\udcXX`` escapes), which Python's json reads back.
+Paths are JSON strings with lone surrogates for undecodable bytes (``\udcXX`` escapes), which Python's json reads back.
 """
 
 from __future__ import annotations

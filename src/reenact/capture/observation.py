@@ -126,7 +126,7 @@ class Observation:
     def _take_g(self, path: str) -> None:
         self.made.discard(path)
 
-    def _take_r(self, old: str, new: str, actor: str, exchange: bool) -> None:
+    def _take_r(self, old: str, new: str, _actor: str, exchange: bool) -> None:
         moved = [path for path in self.users if path == old or path.startswith(old + "/")]
         for path in moved:
             writers = self.users[path].get("w")

@@ -33,7 +33,7 @@ from reenact.digests import Digest
 from reenact.errors import ReenactError
 from reenact.model import manifest
 from reenact.model.artifact import Pointer
-from reenact.model.bundle import Bundle, Stream
+from reenact.model.bundle import Bundle, Hazard, Stream
 from reenact.model.paths import to_text
 from reenact.model.summary import summary_line
 
@@ -170,7 +170,7 @@ def _listen(ends: RecorderEnds) -> threading.Event:
 
 def _status(folder: str) -> int | None:
     try:
-        with open(f"{folder}/exit", "rb") as file:  # noqa: PTH123
+        with open(f"{folder}/exit", "rb") as file:
             return int(file.read())
     except (OSError, ValueError):
         return None
@@ -210,8 +210,18 @@ def _stat_facts(observation: Observation, writer: ObjectWriter) -> Digest | None
         return None
     facts = {
         to_text(path): [
-            r.device, str(r.inode), r.links, str(r.ctime_ns), r.blocks, r.uid, r.gid, r.mode, r.size, str(r.mtime_ns), r.rdev
-        ]  # fmt: skip
+            r.device,
+            str(r.inode),
+            r.links,
+            str(r.ctime_ns),
+            r.blocks,
+            r.uid,
+            r.gid,
+            r.mode,
+            r.size,
+            str(r.mtime_ns),
+            r.rdev,
+        ]
         for path, r in observation.paths.items()
     }
     return writer.add_bytes(canonical.dumps_plain(facts))
@@ -233,7 +243,7 @@ def _changed_outside(observation: Observation, lstat: Callable[[str], os.stat_re
     return found
 
 
-def finish_run(  # noqa: PLR0913
+def finish_run(
     recording: Recording,
     store: Store,
     writer: ObjectWriter,
@@ -275,9 +285,10 @@ def finish_run(  # noqa: PLR0913
     sealed = recording.environment_mode == "sealed"
     manifest_digest = writer.add_bytes(manifest.dump(found.environment)) if sealed else None
     programs = {path: intake.contents[path].digest for path in executed if path in intake.contents}
+    environment_hazards: list[Hazard] = []
     if recording.as_described is not None:
         original = recording.as_described
-        environment, environment_hazards = replace(original.environment, manifest=manifest_digest), []
+        environment = replace(original.environment, manifest=manifest_digest)
         observed_code = original.code
         found.unobserved.update(
             {at: why for at, why in original.unobserved.items() if at.startswith(("environment.", "code."))}

@@ -71,7 +71,7 @@ def recover(store: Store, folder: str, seal: Callable[[Store, Bundle], None], re
             remove_journal(folder)  # killed between sealing and tidying up
             return None
         observation = Observation()
-        with contextlib.suppress(FileNotFoundError), open(f"{folder}/events", "rb") as file:  # noqa: PTH123
+        with contextlib.suppress(FileNotFoundError), open(f"{folder}/events", "rb") as file:
             for record in read_records(file.read()):
                 observation.apply(record)
         store.discard_unfinished(run_id)

@@ -42,6 +42,7 @@ _SCM_CREDENTIALS: Final = 2
 CLOSED: Final = -1
 """In place of a descriptor: the job finds that stream closed."""
 NOT_FOUND: Final = 127
+_TICK_MILLISECONDS: Final = 1000
 NOT_EXECUTABLE: Final = 126
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -186,7 +187,7 @@ class Session:
         if as_if is not None:
             shared = "same_as" in as_if["stderr"]
         for number, name in ((1, "stdout"), (2, "stderr")):
-            if number == 2 and shared:
+            if name == "stderr" and shared:
                 described[name]["same_as"] = "stdout"
                 if 1 in self._job_ends:
                     self._job_ends[2] = self._job_ends[1]
@@ -440,51 +441,61 @@ class Session:
         """Wait for the job, relaying and, if need be, answering; then tell both observers."""
         signals = self._handle_signals()
         poll = select.poll()
-        for descriptor in (signals, supervisor.fileno(), *(relay.source for relay in self._relays)):
-            poll.register(descriptor, select.POLLIN)
-        by_source = {relay.source: relay for relay in self._relays}
-        lifeboat = False
-        stdin = self._stdin
+        handlers: dict[int, Callable[[int], bool]] = {signals: lambda _: _drained(signals)}
+        handlers.update({relay.source: self._mover(relay) for relay in self._relays})
+        handlers[supervisor.fileno()] = lambda _: self._hear(supervisor, poll, handlers)
+        if self._stdin is not None:
+            handlers[self._stdin.source] = self._serve_stdin
+        for descriptor in handlers:
+            if self._stdin is None or descriptor != self._stdin.source:
+                poll.register(descriptor, select.POLLIN)
         self._reap()
         while self._status is None:
-            if stdin is not None:
-                (poll.register if stdin.waiting else _unregister(poll))(stdin.source)
-            for descriptor, event in poll.poll(1000):
-                if descriptor == signals:
-                    with contextlib.suppress(BlockingIOError):
-                        os.read(signals, 512)
-                elif descriptor in by_source:
-                    relay = by_source[descriptor]
-                    relay.move()
-                    if not relay.open:
-                        poll.unregister(descriptor)
-                elif stdin is not None and descriptor == stdin.source:
-                    stdin.serve()
-                elif descriptor == supervisor.fileno():
-                    requests = self._requests(supervisor)
-                    if requests and stdin is not None:
-                        stdin.take(requests)
-                        continue
-                    # The supervisor is gone. Answer in its place.
+            if self._stdin is not None:
+                _watch_while(poll, self._stdin.source, wanted=self._stdin.waiting)
+            for descriptor, event in poll.poll(_TICK_MILLISECONDS):
+                if not handlers[descriptor](event):
                     poll.unregister(descriptor)
-                    if self._listener >= 0:
-                        poll.register(self._listener, select.POLLIN)
-                        lifeboat = True
-                elif lifeboat and descriptor == self._listener:
-                    if not event & select.POLLIN:
-                        poll.unregister(descriptor)
-                    else:
-                        self._answer()
             self._reap()
         self._write_status()
-        if stdin is not None:
-            stdin.finish()
+        if self._stdin is not None:
+            self._stdin.finish()
         for relay in self._relays:
             relay.drain()
         for control in (supervisor, recorder):
             with contextlib.suppress(OSError):
                 control.send(b"X")
         return self._status
+
+    @staticmethod
+    def _mover(relay: Relay) -> Callable[[int], bool]:
+        def move(_event: int) -> bool:
+            relay.move()
+            return relay.open
+
+        return move
+
+    def _serve_stdin(self, _event: int) -> bool:
+        if self._stdin is not None:
+            self._stdin.serve()
+        return True
+
+    def _hear(self, supervisor: socket.socket, poll: select.poll, handlers: dict[int, Callable[[int], bool]]) -> bool:
+        """The supervisor passes a read of standard input on; or it is gone, and is answered for from now on."""
+        requests = self._requests(supervisor)
+        if requests and self._stdin is not None:
+            self._stdin.take(requests)
+            return True
+        if self._listener >= 0:
+            handlers[self._listener] = self._answer_if_asked
+            poll.register(self._listener, select.POLLIN)
+        return False
+
+    def _answer_if_asked(self, event: int) -> bool:
+        if not event & select.POLLIN:
+            return False
+        self._answer()
+        return True
 
     @staticmethod
     def _requests(supervisor: socket.socket) -> bytes:
@@ -575,12 +586,18 @@ class Session:
         return any(not event & select.POLLIN for _, event in poll.poll(0))
 
 
-def _unregister(poll: select.poll) -> Callable[[int], None]:
-    def unregister(descriptor: int) -> None:
+def _drained(descriptor: int) -> bool:
+    with contextlib.suppress(BlockingIOError):
+        os.read(descriptor, 512)
+    return True
+
+
+def _watch_while(poll: select.poll, descriptor: int, *, wanted: bool) -> None:
+    if wanted:
+        poll.register(descriptor, select.POLLIN)
+    else:
         with contextlib.suppress(KeyError):
             poll.unregister(descriptor)
-
-    return unregister
 
 
 def serve_remains(relays: list[Relay], listener: int) -> None:

@@ -58,10 +58,9 @@ class StandardInput:
             return
         try:
             data = os.read(self.source, min(length, _MOST_BYTES))
-            if data and os.pwrite(memory, data, address) != len(data):
-                raise OSError(errno.EFAULT, os.strerror(errno.EFAULT))
+            fits = not data or os.pwrite(memory, data, address) == len(data)
             self._spool.write(data)
-            seccomp.respond(self._listener, notification, len(data))
+            seccomp.respond(self._listener, notification, len(data) if fits else 0, 0 if fits else errno.EFAULT)
         except OSError as error:
             seccomp.respond(self._listener, notification, 0, error.errno or errno.EIO)
         finally:

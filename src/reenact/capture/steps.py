@@ -31,7 +31,7 @@ def _program(observation: Observation, process: ProcessRecord) -> tuple[str, tup
     return "", (), None
 
 
-def transformations(  # noqa: PLR0913
+def transformations(
     observation: Observation,
     inputs: list[Artifact],
     outputs: list[Artifact],
@@ -57,7 +57,9 @@ def transformations(  # noqa: PLR0913
             continue
         for how, table in (("r", reads), ("x", reads), ("w", writes), ("d", writes)):
             for actor in users.get(how, ()):
-                (code if artifact.kind == "code" and table is reads else table).setdefault(actor, set()).add(artifact.name)
+                (code if artifact.kind == "code" and table is reads else table).setdefault(actor, set()).add(
+                    artifact.name
+                )
     actors = {*reads, *writes, *code, _ROOT}
     found, unobserved = [], {}
     for actor in sorted(actors, key=_order):

@@ -66,6 +66,7 @@ def command(
     Times are in UTC; --since and --until take a date, a time (2026-01-31T06:00), or an age such as 90m, 12h or 7d.
     """
     from reenact.actions.find import RunFilter, list_runs  # noqa: PLC0415 - help needs no action
+    from reenact.model.summary import ending  # noqa: PLC0415 - same
 
     rows = list_runs(
         settings_for(store),
@@ -94,7 +95,7 @@ def command(
                 printable(row.job) + (" (replay)" if row.replay_of else ""),
                 row.timestamp[:19].replace("T", " "),
                 "-" if row.seconds is None else duration(row.seconds),
-                row.status if row.status != "failed" else f"failed ({row.exit_code})",
+                row.status if not row.exit_code else f"{row.status} ({ending(row.exit_code)})",
                 str(row.inputs),
                 str(row.outputs),
                 printable(row.code or "-"),

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 from reenact.cli.text import aligned, count, duration, printable, short_digest, size
 from reenact.cli.verb import json_option, print_json, run_argument, settings_for, store_option, verb
-from reenact.model.summary import data_inputs
+from reenact.model.summary import data_inputs, ending
 
 if TYPE_CHECKING:
     from reenact.actions.find import ShownRun
@@ -71,7 +71,7 @@ def _facts(shown: ShownRun) -> Iterator[tuple[str, str]]:
     took = "" if shown.seconds is None else f", took {duration(shown.seconds)}"
     yield "run", bundle.run_id
     yield "job", bundle.job
-    yield "status", bundle.status if bundle.exit_code in {None, 0} else f"{bundle.status} ({bundle.exit_code})"
+    yield "status", bundle.status if not bundle.exit_code else f"{bundle.status} ({ending(bundle.exit_code)})"
     yield "started", f"{bundle.timestamp[:19].replace('T', ' ')} UTC{took}"
     yield "command", " ".join(launch.argv)
     yield "in", launch.cwd
@@ -108,7 +108,7 @@ def _section(title: str, number: int, rows: Iterable[tuple[str, ...]]) -> Iterat
 
 def _steps(bundle: Bundle) -> Iterator[tuple[str, ...]]:
     for step in bundle.transformation_map:
-        status = "-" if step.exit_code is None else f"exit {step.exit_code}"
+        status = "-" if step.exit_code is None else ending(step.exit_code)
         yield step.id, step.name, status, f"{len(step.inputs)} in, {len(step.outputs)} out"
 
 

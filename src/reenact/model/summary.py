@@ -7,7 +7,7 @@ from reenact.model.artifact import Artifact
 from reenact.model.bundle import Bundle
 from reenact.model.paths import to_text
 
-__all__ = ["code_name", "data_inputs", "data_outputs", "replayable", "seconds", "summary_line"]
+__all__ = ["code_name", "data_inputs", "data_outputs", "ending", "replayable", "seconds", "summary_line"]
 
 _COMMIT_DIGITS = 7
 """As git abbreviates."""
@@ -55,6 +55,11 @@ def replayable(bundle: Bundle) -> str:
     return f"not certain ({', '.join(distinct[:_NAMED_REASONS])}{f', and {more} more' if more > 0 else ''})"
 
 
+def ending(exit_code: int) -> str:
+    """Say how a process ended: ``exit 3``, or ``signal 9`` for a negative number."""
+    return f"exit {exit_code}" if exit_code >= 0 else f"signal {-exit_code}"
+
+
 def _counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
@@ -69,7 +74,7 @@ def summary_line(bundle: Bundle) -> str:
     parts = [
         f"● recorded {bundle.run_id} {to_text(bundle.job)}",
         *([f"{took:.1f} s"] if took is not None else []),
-        *([f"exit {bundle.exit_code}"] if bundle.status in {"failed", "killed"} else []),
+        *([ending(bundle.exit_code)] if bundle.exit_code else []),
         f"{_counted(len(data_inputs(bundle)), 'input')}, {_counted(len(data_outputs(bundle)), 'output')}",
         *([f"code {name}"] if name else []),
         f"replayable: {replayable(bundle)}",

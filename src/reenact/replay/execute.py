@@ -117,7 +117,9 @@ def execute(bundle: Bundle, manifest: Manifest, world: World, execution: Executi
             entered=sandbox.wait_entered,
             in_world=True,
             observe_fstat=execution.stat_facts is not None,
-            **given,
+            stdin=given["stdin"],
+            stdout=given["stdout"],
+            stderr=given["stderr"],
         )
         session = Session(
             command,

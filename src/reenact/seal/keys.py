@@ -1,7 +1,10 @@
 """Keys: an Ed25519 pair that signs what a user puts into a store, and a secret that keys the fingerprints of redacted values.
 
 Private keys live outside the store, in the user's configuration folder, so that whoever copies the store cannot sign in
-anyone's name. Both are made on first use, readable by their owner alone.
+anyone's name. Both are made on first use, readable by their owner alone, and refused when others can read them.
+
+Ed25519 keys have exactly one DER encoding each (RFC 8410), so they are framed here; the loaders of cryptography would double
+the time of its import, which every recording spends.
 """
 
 from __future__ import annotations
@@ -10,6 +13,7 @@ import base64
 import contextlib
 import hashlib
 import os
+import stat
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final
@@ -20,13 +24,19 @@ from reenact.errors import SignatureInvalid, StoreError
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey, Ed25519PublicKey
+    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
 __all__ = ["PublicKey", "SigningKey", "key_folder", "load_fingerprint_key", "load_signing_key"]
 
 _ALGORITHM: Final = "ed25519"
 _FINGERPRINT_KEY_BYTES: Final = 32
 _PRIVATE: Final = 0o600
+_RAW_BYTES: Final = 32
+# RFC 8410 section 10: SubjectPublicKeyInfo and PrivateKeyInfo, before the 32 bytes of the key.
+_PUBLIC_DER: Final = bytes.fromhex("302a300506032b6570032100")
+_PRIVATE_DER: Final = bytes.fromhex("302e020100300506032b657004220420")
+_PEM_BEGIN: Final = b"-----BEGIN PRIVATE KEY-----\n"
+_PEM_END: Final = b"\n-----END PRIVATE KEY-----\n"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -74,16 +84,12 @@ class PublicKey:
         """Tell whether a signature over some bytes is this key's."""
         from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - 18 ms where nothing is signed
         from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
-        from cryptography.hazmat.primitives.serialization import load_der_public_key  # noqa: PLC0415
 
-        try:
-            key = load_der_public_key(self.der)
-        except ValueError as error:
-            raise SignatureInvalid(f"the public key {self.key_id} cannot be read: {error}") from error
-        if not isinstance(key, Ed25519PublicKey):
+        raw = self.der[len(_PUBLIC_DER) :]
+        if not self.der.startswith(_PUBLIC_DER) or len(raw) != _RAW_BYTES:
             raise SignatureInvalid(f"the public key {self.key_id} is not an Ed25519 key")
         try:
-            key.verify(signature, data)
+            Ed25519PublicKey.from_public_bytes(raw).verify(signature, data)
         except InvalidSignature:
             return False
         return True
@@ -94,18 +100,12 @@ class SigningKey:
 
     def __init__(self, private: Ed25519PrivateKey, valid_from: str) -> None:
         self._private = private
-        der = _der(private.public_key())
+        der = _PUBLIC_DER + private.public_key().public_bytes_raw()
         self.public = PublicKey(key_id=_key_id(der), der=der, valid_from=valid_from)
 
     def sign(self, data: bytes) -> bytes:
         """Sign some bytes."""
         return self._private.sign(data)
-
-
-def _der(key: Ed25519PublicKey) -> bytes:
-    from cryptography.hazmat.primitives.serialization import Encoding, PublicFormat  # noqa: PLC0415
-
-    return key.public_bytes(Encoding.DER, PublicFormat.SubjectPublicKeyInfo)
 
 
 def _key_id(der: bytes) -> str:
@@ -121,8 +121,12 @@ def key_folder(environment: Mapping[str, str], store_folder: Path) -> Path:
         StoreError: neither can be written.
     """
     wanted = []
-    base = environment.get("XDG_CONFIG_HOME") or (environment.get("HOME", "") and f"{environment['HOME']}/.config")
-    if base and os.path.isabs(base):
+    base = environment.get("XDG_CONFIG_HOME", "")
+    home = environment.get("HOME", "")
+    # A relative path there is to be ignored (XDG base directories); a home that does not exist is not made.
+    if not os.path.isabs(base) and os.path.isabs(home) and os.path.isdir(home):
+        base = f"{home}/.config"
+    if os.path.isabs(base):
         wanted.append(Path(base) / "reenact" / "keys")
     wanted.append(store_folder / "private" / str(os.geteuid()))
     problem = ""
@@ -141,9 +145,22 @@ def key_folder(environment: Mapping[str, str], store_folder: Path) -> Path:
 def _keep_secret(path: Path, data: bytes) -> bytes:
     """Put a secret file unless there is one; give what is there then (another process may have been first)."""
     with contextlib.suppress(FileNotFoundError):
-        return path.read_bytes()
+        return _read_secret(path)
     atomic.put_if_absent(path, data, mode=_PRIVATE)
-    return path.read_bytes()
+    return _read_secret(path)
+
+
+def _read_secret(path: Path) -> bytes:
+    """Read a secret file; StoreError when it is not its owner's alone, OSError when it cannot be read."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+    with open(descriptor, "rb") as file:
+        found = os.fstat(descriptor)
+        if found.st_uid != os.geteuid() or found.st_mode & (stat.S_IRWXG | stat.S_IRWXO):
+            raise StoreError(
+                f"the key {path} is not yours alone: mode {stat.S_IMODE(found.st_mode):04o}, owner {found.st_uid}",
+                hint=f"chmod 600 {path} if nobody can have copied it; else move it away, and a new one is made",
+            )
+        return file.read()
 
 
 def load_fingerprint_key(folder: Path, store_id: str) -> bytes:
@@ -158,7 +175,9 @@ def load_fingerprint_key(folder: Path, store_id: str) -> bytes:
     except OSError as error:
         raise StoreError(f"the fingerprint key {path} cannot be used: {error.strerror}") from error
     if len(key) != _FINGERPRINT_KEY_BYTES:
-        raise StoreError(f"the fingerprint key {path} is damaged: {len(key)} bytes", hint="move it away; a new one is made")
+        raise StoreError(
+            f"the fingerprint key {path} is damaged: {len(key)} bytes", hint="move it away; a new one is made"
+        )
     return key
 
 
@@ -169,22 +188,24 @@ def load_signing_key(folder: Path, store_id: str) -> SigningKey:
         StoreError: it cannot be read or made.
     """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415 - 18 ms
-    from cryptography.hazmat.primitives.serialization import (  # noqa: PLC0415
-        Encoding,
-        NoEncryption,
-        PrivateFormat,
-        load_pem_private_key,
-    )
 
     path = folder / f"{store_id}.pem"
     try:
-        if not path.exists():
-            fresh = Ed25519PrivateKey.generate()
-            _keep_secret(path, fresh.private_bytes(Encoding.PEM, PrivateFormat.PKCS8, NoEncryption()))
-        private = load_pem_private_key(path.read_bytes(), password=None)
+        seed = _from_pem(_keep_secret(path, _to_pem(os.urandom(_RAW_BYTES))))
         made = clock.from_ns(path.stat().st_mtime_ns)
     except (OSError, ValueError) as error:
         raise StoreError(f"the private key {path} cannot be used: {error}") from error
-    if not isinstance(private, Ed25519PrivateKey):
-        raise StoreError(f"the private key {path} is not an Ed25519 key")
-    return SigningKey(private, made)
+    return SigningKey(Ed25519PrivateKey.from_private_bytes(seed), made)
+
+
+def _to_pem(seed: bytes) -> bytes:
+    return _PEM_BEGIN + base64.b64encode(_PRIVATE_DER + seed) + _PEM_END
+
+
+def _from_pem(pem: bytes) -> bytes:
+    """Give the 32 bytes of a private key; ValueError when it is none."""
+    der = base64.b64decode(pem.removeprefix(_PEM_BEGIN).removesuffix(_PEM_END), validate=True)
+    seed = der[len(_PRIVATE_DER) :]
+    if not pem.startswith(_PEM_BEGIN) or not der.startswith(_PRIVATE_DER) or len(seed) != _RAW_BYTES:
+        raise ValueError("it is not an Ed25519 key as this program writes them")
+    return seed

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass
+from dataclasses import fields as fields_of
 from typing import Final, Protocol
 
 from reenact import canonical
@@ -47,6 +48,9 @@ class Entry:
     key_id: str
     time: str
     replay_run_id: str | None = None
+
+
+_FIELDS: Final = fields_of(Entry)
 
 
 def _key(index: int) -> str:
@@ -95,7 +99,9 @@ class Log:
             except KeyAbsent:
                 return
             try:
-                yield Entry(**json.loads(data))
+                fields = json.loads(data)
+                # A later version may say more; what this one knows it must still be able to read.
+                yield Entry(**{field.name: fields[field.name] for field in _FIELDS if field.name in fields})
             except (ValueError, TypeError) as error:
                 raise IntegrityError(f"log entry {index} cannot be read: {error}") from error
             index += 1

@@ -22,6 +22,10 @@ def test_code_that_is_not_versioned_is_left_out_and_a_failure_is_said() -> None:
     assert summary_line(made) == f"● recorded {RUN_ID} etl · 2.4 s · exit 3 · 1 input, 0 outputs · replayable: exact"
 
 
+def test_a_signal_is_named() -> None:
+    assert " · signal 9 · " in summary_line(bundle(status="killed", exit_code=-9))
+
+
 def test_only_data_whose_bytes_were_used_counts() -> None:
     inputs = (
         artifact("a", b"a", "read"),

@@ -12,7 +12,7 @@ from typing import Any
 
 from reenact.capture.trace.tracee import children_of, identify
 
-__all__ = ["Processes", "ROOT"]
+__all__ = ["ROOT", "Processes"]
 
 ROOT = "1"
 

@@ -18,7 +18,18 @@ from typing import Final
 
 from reenact.errors import CaptureError
 
-__all__ = ["NOTIFICATION_BYTES", "answer_blindly", "continue_call", "install", "is_waiting", "probe", "receive", "respond", "set_synchronous", "unpack"]
+__all__ = [
+    "NOTIFICATION_BYTES",
+    "answer_blindly",
+    "continue_call",
+    "install",
+    "is_waiting",
+    "probe",
+    "receive",
+    "respond",
+    "set_synchronous",
+    "unpack",
+]
 
 _SYS_SECCOMP: Final = {"x86_64": 317, "aarch64": 277}.get(platform.machine(), -1)
 _SET_MODE_FILTER: Final = 1
@@ -81,7 +92,9 @@ def install(program: bytes) -> tuple[int, bool]:
         if ctypes.get_errno() != errno.EINVAL:
             break
     number = ctypes.get_errno()
-    raise CaptureError(f"the kernel refuses a seccomp listener: {os.strerror(number)}", hint="see: reenact run --rung strace")
+    raise CaptureError(
+        f"the kernel refuses a seccomp listener: {os.strerror(number)}", hint="see: reenact run --rung strace"
+    )
 
 
 def probe(program: bytes) -> int:

@@ -57,7 +57,7 @@ def belongs_to(port: int, thread: int, processes: Iterable[int]) -> bool:
     inodes = set()
     for table in ("tcp", "tcp6"):
         try:
-            with open(f"/proc/{thread}/net/{table}", "rb") as lines:  # noqa: PTH123 - hot path
+            with open(f"/proc/{thread}/net/{table}", "rb") as lines:
                 rows = lines.read().split(b"\n")[1:]
         except OSError:
             continue

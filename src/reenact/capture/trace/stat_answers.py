@@ -55,9 +55,7 @@ class StatAnswers:
         modified, changed = divmod(int(mtime), _SECOND), divmod(int(ctime), _SECOND)
         times = (*modified, *modified, *changed)
         if platform.machine() == "x86_64":
-            return _X86_64.pack(
-                device, int(inode), links, mode, uid, gid, 0, rdev, size, _BLOCK_BYTES, blocks, *times
-            )
+            return _X86_64.pack(device, int(inode), links, mode, uid, gid, 0, rdev, size, _BLOCK_BYTES, blocks, *times)
         return _GENERIC.pack(
             device, int(inode), mode, links, uid, gid, rdev, 0, size, _BLOCK_BYTES, 0, blocks, *times, 0, 0
         )

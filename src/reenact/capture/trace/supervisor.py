@@ -7,6 +7,7 @@ after, so that the job waits as little as possible. Whatever goes wrong here bec
 
 from __future__ import annotations
 
+import contextlib
 import os
 import select
 import stat
@@ -78,16 +79,17 @@ class Observer:
     def flush(self) -> None:
         """Make what was seen visible to the recorder."""
         self.journal.flush()
-        try:
+        # It may be behind (the pipe is full) or gone (the journal is recovered later).
+        with contextlib.suppress(OSError):
             os.write(self.wake, b"j")
-        except OSError:
-            pass  # it is behind (the pipe is full) or gone (the journal is recovered later)
 
 
 class Supervisor:
     """Answers notifications until every observed process has ended or it is told to stop."""
 
-    def __init__(self, listener: int, root: int, redact: Callable[[Sequence[str]], Sequence[str]], prefix: str = "") -> None:
+    def __init__(
+        self, listener: int, root: int, redact: Callable[[Sequence[str]], Sequence[str]], prefix: str = ""
+    ) -> None:
         self.listener = listener
         self.observers: list[Observer] = []
         self.calls = 0
@@ -317,7 +319,7 @@ class Supervisor:
 
     def _execute(self, states: FileStates, actor: str, path: str) -> str | None:
         """Book a program and what the kernel opens for it; give its canonical path when it can run."""
-        where, state = states.walk(path)
+        _, state = states.walk(path)
         if state is not None and not (stat.S_ISREG(state.st_mode) and state.st_mode & _ANY_EXECUTE):
             return None  # refused with EACCES: only asked about
         first = states.executed(actor, path)
@@ -337,7 +339,9 @@ class Supervisor:
         except OSError:
             return
         if mode & (stat.S_ISUID | stat.S_ISGID) and stat.S_ISREG(mode):
-            message = "a set-user-id program was started: it may have run without its privileges, and cannot be looked into"
+            message = (
+                "a set-user-id program was started: it may have run without its privileges, and cannot be looked into"
+            )
             self._gap(thread, "set-user-id", message, path)
 
     def _on_exit(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> None:  # noqa: ARG002
@@ -507,6 +511,8 @@ class Supervisor:
             self._on_escape(thread, actor, call, arguments, arch)
 
     def _on_escape(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> None:  # noqa: ARG002
-        message = "a process changed what its paths mean (mount, chroot, namespace): what it did afterwards is not recorded"
+        message = (
+            "a process changed what its paths mean (mount, chroot, namespace): what it did afterwards is not recorded"
+        )
         self._gap(thread, "escaped", message)
         self._escaped.add(actor)

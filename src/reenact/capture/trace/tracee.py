@@ -19,7 +19,7 @@ _PAGE: Final = 4096
 _PATH_MAX: Final = 4096
 
 
-class Unreadable(Exception):  # noqa: N818 - a state of the traced process, caught at once
+class Unreadable(Exception):
     """The process's memory cannot be read (another user's program, or it is gone)."""
 
 
@@ -110,15 +110,14 @@ def absolute(thread: int, folder: int, path: str, at_cwd: bool) -> str:
     if path[:1] == "/":
         return path
     base = os.readlink(f"/proc/{thread}/cwd" if at_cwd else f"/proc/{thread}/fd/{folder}")
-    if base.endswith(" (deleted)"):
-        base = base[: -len(" (deleted)")]
+    base = base.removesuffix(" (deleted)")
     return f"{base}/{path}" if path else base
 
 
 def children_of(process: int) -> list[int]:
     """List the children its first thread has started, oldest first; empty where it is gone or the kernel does not tell."""
     try:
-        with open(f"/proc/{process}/task/{process}/children", "rb") as children:  # noqa: PTH123 - hot path
+        with open(f"/proc/{process}/task/{process}/children", "rb") as children:
             return [int(child) for child in children.read().split()]
     except OSError:
         return []
@@ -130,7 +129,7 @@ def identify(thread: int) -> tuple[int, int]:
     Raises:
         ProcessLookupError, FileNotFoundError: it is gone.
     """
-    with open(f"/proc/{thread}/status", "rb") as status:  # noqa: PTH123 - hot path
+    with open(f"/proc/{thread}/status", "rb") as status:
         data = status.read()
     process = data.index(b"\nTgid:") + 6
     parent = data.index(b"\nPPid:") + 6

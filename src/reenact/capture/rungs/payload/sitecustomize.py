@@ -9,7 +9,7 @@ small modules written in C.
 See: docs.python.org/3/library/audit_events.html; PEP 578.
 """
 # mypy: ignore-errors
-# ruff: noqa: ANN001, ANN002, ANN202, ANN204, ANN205, BLE001, FBT003, INP001, PLC0415, RUF005, S110, SIM105, UP031
+# ruff: noqa: ANN001, ANN002, ANN202, ANN204, ANN205, BLE001, INP001, PLC0415, RUF005, S110, SIM105, UP031
 
 import os
 import sys

@@ -1,0 +1,94 @@
+from __future__ import annotations
+
+import json
+import threading
+from pathlib import Path
+
+import pytest
+
+from reenact.digests import of_bytes
+from reenact.errors import IntegrityError
+from reenact.seal.log import Entry, Log
+from reenact.store.backends.folder import FolderBackend
+from reenact.store.backends.memory import MemoryBackend
+
+
+def entry(number: int, kind: str = "run") -> Entry:
+    return Entry(
+        kind=kind,
+        run_id=f"run-{number}",
+        statement=of_bytes(b"%d" % number),
+        key_id="k",
+        time="2026-01-01T00:00:00.000000Z",
+        replay_run_id="replay" if kind == "verdict" else None,
+    )
+
+
+class Counting(MemoryBackend):
+    """A place that counts questions."""
+
+    asked = 0
+
+    def exists(self, key: str) -> bool:
+        self.asked += 1
+        return super().exists(key)
+
+
+def test_entries_come_back_in_order() -> None:
+    log = Log(MemoryBackend())
+    assert list(log.entries()) == []
+    entries = [entry(number, kind) for number, kind in enumerate(("run", "verdict", "run"))]
+    assert [log.append(one) for one in entries] == [0, 1, 2]
+    assert list(log.entries()) == entries
+
+
+def test_entries_lie_where_the_design_says() -> None:
+    place = MemoryBackend()
+    Log(place).append(entry(1))
+    assert list(place.list("")) == ["log/entries/000000000000"]
+    assert json.loads(place.get("log/entries/000000000000"))["run_id"] == "run-1"
+
+
+@pytest.mark.parametrize("size", [0, 1, 2, 3, 4, 7, 8, 9, 100, 1000, 1025])
+def test_the_size_is_found_with_few_questions(size: int) -> None:
+    place = Counting()
+    for index in range(size):
+        place.put_if_absent(f"log/entries/{index:012d}", b"{}")
+    assert Log(place).size() == size
+    assert place.asked <= 2 * size.bit_length() + 2
+
+
+def test_writers_that_race_leave_no_hole_and_lose_nothing(tmp_path: Path) -> None:
+    log = Log(FolderBackend(tmp_path))
+    indexes: list[int] = []
+    start = threading.Barrier(4)
+
+    def write(me: int) -> None:
+        start.wait()
+        indexes.extend(log.append(entry(me * 100 + number)) for number in range(15))
+
+    writers = [threading.Thread(target=write, args=(number,)) for number in range(4)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert sorted(indexes) == list(range(60))
+    wanted = {f"run-{me * 100 + number}" for me in range(4) for number in range(15)}
+    assert {one.run_id for one in log.entries()} == wanted
+
+
+def test_an_entry_of_a_later_version_can_be_read() -> None:
+    place = MemoryBackend()
+    Log(place).append(entry(1))
+    data = json.loads(place.get("log/entries/000000000000")) | {"witness": "later"}
+    place.put_if_absent("log/entries/000000000001", json.dumps(data).encode())
+    assert list(Log(place).entries()) == [entry(1), entry(1)]
+
+
+@pytest.mark.parametrize("data", [b"", b"[]", b"7", b"\xff", b'{"kind":"run"}'])
+def test_an_entry_that_cannot_be_read_is_told(data: bytes) -> None:
+    place = MemoryBackend()
+    Log(place).append(entry(1))
+    place.put_if_absent("log/entries/000000000001", data)
+    with pytest.raises(IntegrityError, match="log entry 1"):
+        list(Log(place).entries())

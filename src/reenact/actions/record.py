@@ -3,24 +3,29 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import json
 import os
 import pwd
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from reenact import ids
 from reenact.actions.sealing import fingerprint_key, seal_bundle
 from reenact.capture.host import affinity, limits
 from reenact.capture.live import LiveRun, begin, run_live
+from reenact.capture.nesting import parent_run
 from reenact.capture.redact import Redactor
 from reenact.capture.redact_stream import StreamRedactor
 from reenact.capture.rungs.choose import choose
 from reenact.capture.session import Command, Session
+from reenact.capture.trace import filter as filter_program
+from reenact.capture.trace import seccomp
 from reenact.capture.watcher import watch
 from reenact.errors import ReenactError, UsageError
+from reenact.ids import RunId
 from reenact.settings import job_name
 
 if TYPE_CHECKING:
@@ -59,13 +64,21 @@ class RunResult:
 
 def record(settings: Settings, request: RunRequest) -> RunResult:
     """Run a command and record it. Whatever happens to the recording, the command runs and its status is given."""
+    nested = seccomp.probe(filter_program.build()) == errno.EBUSY
+    parent = parent_run() if nested else None
+    if nested and parent is None:
+        _become(
+            request.argv
+        )  # inside a replay: its closed world holds no store of ours, and the command is what counts
     try:
-        prepared = _prepare(settings, request)
+        prepared = _prepare(settings, request, parent)
     except UsageError:
         raise
     except Exception as error:  # noqa: BLE001 - observing never breaks the job
         _run_unrecorded(request.argv, str(error) or type(error).__name__)
-    return _run(prepared)
+    result = _run(prepared)
+    # Nested, the line would be part of what the outer job wrote, and differ in every replay; the outer run knows its child.
+    return result if parent is None else replace(result, summary_line=None)
 
 
 def _say(message: str) -> None:
@@ -77,6 +90,10 @@ def _say(message: str) -> None:
 def _run_unrecorded(argv: tuple[str, ...], reason: str) -> NoReturn:
     """Become the command: observing never breaks the job."""
     _say(f"not recorded: {reason}")
+    _become(argv)
+
+
+def _become(argv: tuple[str, ...]) -> NoReturn:
     try:
         os.execvp(argv[0], argv)
     except (FileNotFoundError, NotADirectoryError):
@@ -105,7 +122,7 @@ def _store_id(location: str) -> str:
         return open_store(location, create=True).id
 
 
-def _prepare(settings: Settings, request: RunRequest) -> _Prepared:
+def _prepare(settings: Settings, request: RunRequest, parent: RunId | None) -> _Prepared:
     location = settings.store
     started = time.time_ns()
     run_id = ids.new_run_id(started)
@@ -127,6 +144,7 @@ def _prepare(settings: Settings, request: RunRequest) -> _Prepared:
     variables, redacted = redactor.variables(environment)
     header = {
         **_conditions(),
+        "parent_run_id": parent,
         "run_id": run_id,
         "started_ns": started,
         "job": request.job or settings.job or job_name(request.argv),

@@ -63,8 +63,9 @@ def _kernel() -> str:
         number = seccomp.probe(filter_program.build())
     except OSError as error:
         return str(error)
-    # EBUSY: there is a listener above us already, that of another recording.
-    return "" if number in (0, errno.EBUSY) else f"the kernel refuses a seccomp listener: {os.strerror(number)}"
+    if number == errno.EBUSY:
+        return "this runs inside another recording, and there can be one listener only"
+    return f"the kernel refuses a seccomp listener: {os.strerror(number)}" if number else ""
 
 
 def _lower(requested: str, settings: Settings, argv: Sequence[str], variables: Mapping[str, str]) -> list[Rung]:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
+import functools
 import os
 import platform
 import select
@@ -97,6 +98,7 @@ def install(program: bytes) -> tuple[int, bool]:
     )
 
 
+@functools.cache
 def probe(program: bytes) -> int:
     """Try in a child whether a listener can be had here; 0, or the errno of the refusal (EBUSY: inside another recording)."""
     readable, writable = os.pipe()

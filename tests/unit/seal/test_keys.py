@@ -1,9 +1,11 @@
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import subprocess
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -41,14 +43,14 @@ def test_where_keys_go(tmp_path: Path) -> None:
     assert (own.stat().st_mode & 0o777) == 0o700
 
 
-@pytest.mark.parametrize("name", [f"{STORE}.pem", f"{STORE}.fingerprint"])
-def test_a_key_that_others_can_read_is_refused(tmp_path: Path, name: str) -> None:
-    load_signing_key(tmp_path, STORE)
-    load_fingerprint_key(tmp_path, STORE)
-    (tmp_path / name).chmod(0o640)
+@pytest.mark.parametrize(("suffix", "load"), [("pem", load_signing_key), ("fingerprint", load_fingerprint_key)])
+def test_a_key_that_others_can_read_is_refused(
+    tmp_path: Path, suffix: str, load: Callable[[Path, str], object]
+) -> None:
+    load(tmp_path, STORE)
+    (tmp_path / f"{STORE}.{suffix}").chmod(0o640)
     with pytest.raises(StoreError, match="not yours alone: mode 0640") as caught:
-        load_signing_key(tmp_path, STORE)
-        load_fingerprint_key(tmp_path, STORE)
+        load(tmp_path, STORE)
     assert "chmod 600" in caught.value.hint()
 
 
@@ -138,7 +140,7 @@ def test_a_public_key_survives_its_record_and_no_changed_one_does(tmp_path: Path
     key = load_signing_key(tmp_path, STORE).public
     record = key.record()
     assert PublicKey.parse(record) == key
-    assert canonical.dumps_plain(__import__("json").loads(record)) == record
+    assert canonical.dumps_plain(json.loads(record)) == record
     kept_times = 0
     for place in range(len(record)):
         changed = record[:place] + bytes([record[place] ^ 1]) + record[place + 1 :]

@@ -17,6 +17,11 @@ from reenact.seal.keys import PublicKey, key_folder, load_fingerprint_key, load_
 STORE = "0b0c0d0e-0000-4000-8000-000000000000"
 
 
+def _load_both(folder: Path) -> None:
+    load_signing_key(folder, STORE)
+    load_fingerprint_key(folder, STORE)
+
+
 def test_keys_are_made_once_for_their_owner_alone(tmp_path: Path) -> None:
     folder = key_folder({"XDG_CONFIG_HOME": str(tmp_path / "config")}, tmp_path / "store")
     assert folder == tmp_path / "config" / "reenact" / "keys"

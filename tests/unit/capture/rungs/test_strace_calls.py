@@ -20,8 +20,10 @@ from reenact.capture.trace.sockets import Address
             Address("ip", "127.0.0.1:80", 80, loopback=True),
         ),
         (
-            b'{sa_family=AF_INET6, sin6_port=htons(1), sin6_flowinfo=htonl(0), inet_pton(AF_INET6, "::1", &sin6_addr),'
-            b" sin6_scope_id=0}",
+            (
+                b'{sa_family=AF_INET6, sin6_port=htons(1), sin6_flowinfo=htonl(0), inet_pton(AF_INET6, "::1", &sin6_addr),'
+                b" sin6_scope_id=0}"
+            ),
             Address("ip", "[::1]:1", 1, loopback=True),
         ),
         (b'{sa_family=AF_INET, sin_port=htons(0), sin_addr=inet_addr("192.0.2.7")}', None),

@@ -61,7 +61,7 @@ def command(
     as_json: bool,
     store: str | None,
 ) -> int:
-    """List recorded runs, the newest first.
+    """List recorded runs, the newest first; ↺ marks replays.
 
     Times are in UTC; --since and --until take a date, a time (2026-01-31T06:00), or an age such as 90m, 12h or 7d.
     """
@@ -88,12 +88,12 @@ def command(
         print_json(rows)
         return 0
     print_table(
-        ("RUN", "JOB", "STARTED", "TOOK", "STATUS", "INPUTS", "OUTPUTS", "CODE", "LATEST REPLAY"),
+        ("RUN", "JOB", "STARTED", "TOOK", "STATUS", "IN", "OUT", "CODE", "REPLAY"),
         [
             (
                 short_id(row.run_id),
-                printable(row.job) + (" (replay)" if row.replay_of else ""),
-                row.timestamp[:19].replace("T", " "),
+                ("↺ " if row.replay_of else "") + printable(row.job),
+                row.timestamp[:16].replace("T", " "),
                 "-" if row.seconds is None else duration(row.seconds),
                 row.status if not row.exit_code else f"{row.status} ({ending(row.exit_code)})",
                 str(row.inputs),
@@ -104,6 +104,7 @@ def command(
             for row in rows
         ],
         right=frozenset({3, 5, 6}),
+        folding=1,
     )
     if not rows and sys.stderr.isatty():
         print("no run fits; record one with: reenact run -- CMD", file=sys.stderr)

@@ -10,8 +10,13 @@ from reenact.cli.text import aligned
 __all__ = ["print_table"]
 
 
-def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset()) -> None:
-    """Print rows under a header on standard output; `right` are the columns of numbers. Nothing at all without rows."""
+def print_table(
+    header: Sequence[str], rows: Sequence[Sequence[str]], *, right: frozenset[int] = frozenset(), folding: int = 0
+) -> None:
+    """Print rows under a header on standard output; nothing at all without rows.
+
+    `right` are the columns of numbers; `folding` is the one that goes on in a second line where a terminal is too narrow.
+    """
     if not rows:
         return
     if not sys.stdout.isatty():
@@ -23,7 +28,9 @@ def print_table(header: Sequence[str], rows: Sequence[Sequence[str]], *, right: 
 
     table = Table(box=None, pad_edge=False, header_style="bold")
     for column, name in enumerate(header):
-        table.add_column(name, justify="right" if column in right else "left", overflow="fold", no_wrap=column == 0)
+        table.add_column(
+            name, justify="right" if column in right else "left", overflow="fold", no_wrap=column != folding
+        )
     for row in rows:
         # Text, so that square brackets in a name are no markup.
         table.add_row(*(Text(cell) for cell in row))

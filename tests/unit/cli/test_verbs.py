@@ -48,10 +48,15 @@ def test_runs_as_aligned_text(store: Store, say: Any) -> None:
     status, out, err = say("runs")
     assert (status, err) == (0, "")
     assert out.splitlines() == [
-        "RUN           JOB     STARTED               TOOK  STATUS           INPUTS  OUTPUTS  CODE       LATEST REPLAY",
-        f"{run_id(2)[-12:]}  a\\x0ab  2026-01-31 06:00:00      -  failed (exit 3)       1        1  -          -",
-        f"{run_id(1)[-12:]}  etl     2026-01-31 06:00:00  2.4 s  succeeded             1        1  a1b2c3d+1  reproduced",
+        "RUN           JOB     STARTED            TOOK  STATUS           IN  OUT  CODE       REPLAY",
+        f"{run_id(2)[-12:]}  a\\x0ab  2026-01-31 06:00      -  failed (exit 3)   1    1  -          -",
+        f"{run_id(1)[-12:]}  etl     2026-01-31 06:00  2.4 s  succeeded         1    1  a1b2c3d+1  reproduced",
     ]
+
+
+def test_replays_are_marked(store: Store, say: Any) -> None:
+    add_run(store, 2, replay_of=run_id(1))
+    assert "  ↺ etl  " in say("runs")[1]
 
 
 @pytest.mark.usefixtures("store")

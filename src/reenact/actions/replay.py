@@ -52,7 +52,6 @@ class ReplayRequest:
     reference: str
     dry_run: bool = False
     to: Path | None = None
-    rung: str | None = None
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)

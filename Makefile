@@ -14,7 +14,7 @@ SOURCES := $(shell find src -name '*.py' -o -name py.typed)
 PYTEST := $(BIN)/python -m pytest
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test check lint types layers test-all docs schema lock bench clean
+.PHONY: help demo test check check-all lint types layers test-all docs schema lock bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
@@ -22,7 +22,9 @@ help: ## List the targets
 test: $(VENV)/installed ## Run the fast tests (minutes)
 	$(PYTEST) -m "not slow"
 
-check: lint types layers docs test-all ## Everything CI runs
+check: lint types layers docs test ## Everything CI runs
+
+check-all: lint types layers docs test-all ## The same with the slow tests: big environments, kills, huge files
 
 lint: $(VENV)/locked ## Style and format
 	$(BIN)/ruff check .

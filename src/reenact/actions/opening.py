@@ -73,13 +73,13 @@ def opened(settings: Settings) -> Store:
 
 
 def _recover(store: Store) -> None:
-    from reenact.actions.sealing import seal_bundle  # noqa: PLC0415 - rare
+    from reenact.actions.sealing import ensure_logged, seal_bundle  # noqa: PLC0415 - rare
     from reenact.capture.recover import abandoned, recover  # noqa: PLC0415 - rare
 
     for folder in abandoned(str(store.journals)):
         # A store that cannot be written, or a journal that cannot be read, does not keep anyone from the other runs.
         with contextlib.suppress(ReenactError, OSError):
-            recover(store, folder, seal_bundle, "the recording was killed")
+            recover(store, folder, seal_bundle, "the recording was killed", ensure_logged)
 
 
 def read_sealed(store: Store, envelope: bytes) -> Sealed:

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
 from reenact import ids
-from reenact.actions.sealing import fingerprint_key, seal_bundle
+from reenact.actions.sealing import ensure_logged, fingerprint_key, seal_bundle
 from reenact.capture.host import affinity, limits
 from reenact.capture.live import LiveRun, begin, run_live
 from reenact.capture.nesting import parent_run
@@ -233,7 +233,7 @@ def _recover(prepared: _Prepared) -> dict[str, Any]:
         with contextlib.suppress(OSError), open(f"{folder}/{name}.error", encoding="utf-8") as file:
             reason = f"the recorder failed: {file.read()}"
     try:
-        bundle = recover(open_store(prepared.location, create=True), folder, seal_bundle, reason)
+        bundle = recover(open_store(prepared.location, create=True), folder, seal_bundle, reason, ensure_logged)
     except (ReenactError, OSError) as error:
         return {"error": f"{reason}; {error}"}
     if bundle is None:

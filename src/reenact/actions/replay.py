@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 import reenact
 from reenact import clock, ids
-from reenact.actions.opening import opened, peek_bundle
+from reenact.actions.opening import opened, peek_bundle, read_sealed
 from reenact.actions.placing import place
 from reenact.actions.plan import Prepared, prepare, worlds_folder
 from reenact.actions.sealing import fingerprint_key, seal_bundle, seal_verdict
@@ -31,7 +31,6 @@ from reenact.model import manifest as manifests
 from reenact.model.artifact import Entry
 from reenact.model.bundle import SCHEMA_VERSION, Bundle
 from reenact.model.paths import from_text
-from reenact.model.statement import dump_bundle
 from reenact.model.verdict import OutputJudgement, Overall, Verdict, overall
 from reenact.replay.execute import Execution, execute
 from reenact.replay.judge import Evidence, judge
@@ -109,7 +108,7 @@ def replay(settings: Settings, request: ReplayRequest) -> ReplayResult:
             not_isolated=notes,
             judged_at=clock.timestamp(),
             outputs=outputs,
-            bundle_digest=of_bytes(dump_bundle(bundle)),
+            bundle_digest=of_bytes(read_sealed(store, store.runs.envelope(RunId(bundle.run_id))).payload),
             unrecorded=unrecorded,
             drift=plan.drift,
             hazards=hazards,

@@ -17,7 +17,15 @@ if TYPE_CHECKING:
     from reenact.seal.keys import PublicKey, SigningKey
     from reenact.store.opening import Store
 
-__all__ = ["check_signature", "fingerprint_key", "logged_statements", "seal_bundle", "seal_verdict", "signing_key"]
+__all__ = [
+    "check_signature",
+    "ensure_logged",
+    "fingerprint_key",
+    "logged_statements",
+    "seal_bundle",
+    "seal_verdict",
+    "signing_key",
+]
 
 
 def fingerprint_key(location: str, store_id: str) -> bytes:
@@ -82,6 +90,21 @@ def seal_verdict(store: Store, verdict: Verdict) -> None:
         time=clock.timestamp(),
     )
     Log(store.backend).append(entry)
+
+
+def ensure_logged(store: Store, run_id: RunId) -> None:
+    """Log a run that is in the store and not in the log: its recording was killed between the two.
+
+    Raises:
+        IntegrityError: the record is not what was signed, or the log cannot be read.
+        StoreError: the log cannot be written.
+    """
+    from reenact.seal.log import Entry, Log  # noqa: PLC0415 - late, like all of sealing
+
+    payload, key_id = check_signature(store, store.runs.envelope(run_id))
+    if of_bytes(payload) not in logged_statements(store):
+        entry = Entry(kind="run", run_id=run_id, statement=of_bytes(payload), key_id=key_id, time=clock.timestamp())
+        Log(store.backend).append(entry)
 
 
 def check_signature(store: Store, envelope: bytes) -> tuple[bytes, str]:

@@ -52,8 +52,8 @@ def from_inputs(lost: Iterable[tuple[str, str]], changed: Iterable[str]) -> list
 
 
 def from_streams(stdin_kind: str, stdin_kept: bool) -> list[Hazard]:
-    """Standard input that came through a pipe or from a person."""
-    if stdin_kept or stdin_kind in ("null", "closed", "file"):
+    """Standard input that came through a pipe and was not recorded. Reading from a terminal is a gap of its own."""
+    if stdin_kept or stdin_kind in ("null", "closed", "file", "terminal"):
         return []
     message = f"standard input was a {stdin_kind}: what the job read from it is not recorded"
     return [Hazard(code="stdin", message=message, subject="stdin")]

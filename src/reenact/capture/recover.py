@@ -56,7 +56,13 @@ def abandoned(journals: str) -> list[str]:
     return found
 
 
-def recover(store: Store, folder: str, seal: Callable[[Store, Bundle], None], reason: str) -> Bundle | None:
+def recover(
+    store: Store,
+    folder: str,
+    seal: Callable[[Store, Bundle], None],
+    reason: str,
+    ensure_logged: Callable[[Store, RunId], None],
+) -> Bundle | None:
     """Turn a journal into a bundle with status ``incomplete``; None when it holds nothing, or somebody else is at it.
 
     Raises:
@@ -68,7 +74,8 @@ def recover(store: Store, folder: str, seal: Callable[[Store, Bundle], None], re
     try:
         run_id = RunId(os.path.basename(folder))
         if run_id in store.runs.ids():
-            remove_journal(folder)  # killed between sealing and tidying up
+            ensure_logged(store, run_id)  # killed after the run was put, before it was logged or its journal removed
+            remove_journal(folder)
             return None
         observation = Observation()
         with contextlib.suppress(FileNotFoundError), open(f"{folder}/events", "rb") as file:

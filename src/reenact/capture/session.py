@@ -114,7 +114,9 @@ class SupervisorEnds:
     prefix: str
     """As in RecorderEnds."""
     stdin: tuple[int, int] | None
-    """Device and inode of the pipe that is to be recorded as standard input."""
+    """Device and inode of what standard input is, when reading from it is to be noticed."""
+    stdin_kept: bool
+    """What is read is recorded too (a pipe), not only that something was (a terminal)."""
 
 
 @dataclass(slots=True)
@@ -150,6 +152,7 @@ class Session:
     _job_ends: dict[int, int] = field(default_factory=dict)
     _close_after_fork: list[int] = field(default_factory=list)
     _stdin_pipe: tuple[int, int] | None = None
+    _stdin_kept: bool = False
     _stdin: StandardInput | None = None
 
     def _share_the_end(self, recorder: socket.socket) -> None:
@@ -180,9 +183,10 @@ class Session:
             described[name] = as_if[name] if as_if else streams.describe(descriptor)  # type: ignore[arg-type]
             if given[number] is not None:
                 self._job_ends[number] = given[number]  # type: ignore[assignment]
-        if described["stdin"]["kind"] in ("pipe", "socket") and self.command.stdin is None:
+        if described["stdin"]["kind"] in ("pipe", "socket", "terminal") and self.command.stdin is None:
             found = os.fstat(0)
             self._stdin_pipe = (found.st_dev, found.st_ino)
+            self._stdin_kept = described["stdin"]["kind"] != "terminal"
         shared = described["stdout"]["kind"] != "closed" and streams.same_file(self._end(1), self._end(2))
         if as_if is not None:
             shared = "same_as" in as_if["stderr"]
@@ -250,6 +254,7 @@ class Session:
                 restricted=message == b"restricted",
                 prefix=prefix,
                 stdin=self._stdin_pipe,
+                stdin_kept=self._stdin_kept,
             )
             others = [controls[0].fileno(), results[0], watchers[0].fileno(), channel.fileno()]
             close = others + [relay.source for relay in self._relays]
@@ -262,7 +267,7 @@ class Session:
         with contextlib.suppress(OSError):
             channel.send(b"go")
         channel.close()
-        if self._stdin_pipe is not None and self._listener >= 0:
+        if self._stdin_kept and self._listener >= 0:
             spool = Spool(f"{self.folder}/stdin", self.stream_max_bytes, self.new_filter)
             self._stdin = StandardInput(0, self._listener, spool)
         status = self._wait(watchers[0], controls[0])

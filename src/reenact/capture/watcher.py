@@ -72,6 +72,7 @@ def watch(watch: Watch, ends: SupervisorEnds) -> NoReturn:
     observer.flush()
     if ends.stdin is not None:
         supervisor.stdin, supervisor.stdin_server = ends.stdin, ends.control
+        supervisor.stdin_kept = ends.stdin_kept
 
     def asked() -> bool | None:
         said = _asked(ends.control)

@@ -96,6 +96,7 @@ class Supervisor:
         self._buffer = bytearray(seccomp.NOTIFICATION_BYTES)
         self.stdin: tuple[int, int] | None = None
         """Device and inode of the pipe that is recorded as standard input."""
+        self.stdin_kept = False
         self.stat_answers: StatAnswers | None = None
         self.stdin_server = -1
         """A descriptor that leads to the main process, which reads for others."""
@@ -431,7 +432,13 @@ class Supervisor:
         return (found.st_dev, found.st_ino) == self.stdin
 
     def _on_read_stdin(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> Later | None:  # noqa: ARG002
-        return _taken if self.stdin is not None and self._is_stdin(thread) else None
+        if self.stdin is None or not self._is_stdin(thread):
+            return None
+        if not self.stdin_kept:
+            self._gap(thread, "stdin", "standard input was read from a terminal, which is not recorded", "stdin")
+            self.stdin = None  # once is enough
+            return None
+        return _taken
 
     def _on_other_stdin(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> None:  # noqa: ARG002
         if self.stdin is not None and self._is_stdin(thread):

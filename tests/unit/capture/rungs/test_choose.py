@@ -27,9 +27,10 @@ def refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setenv("PATH", str(tmp_path))
 
 
-def test_inside_another_recording_the_kernel_rung_is_there(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+def test_inside_another_recording_there_is_no_second_listener(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     monkeypatch.setattr(seccomp, "probe", lambda _: errno.EBUSY)
-    assert choose("auto", settings(tmp_path), ["sh"], {}) is None
+    with pytest.raises(UsageError, match="another recording"):
+        choose("kernel", settings(tmp_path), ["sh"], {})
 
 
 @pytest.mark.usefixtures("refused")

@@ -48,6 +48,9 @@ test-all: $(VENV)/installed ## Run all tests
 demo: $(VENV)/installed ## Record an ETL run, destroy what it needed, replay it
 	REENACT=$(abspath $(BIN))/reenact PYTHON=$(abspath $(BIN))/python examples/flights/demo.sh
 
+bench: $(VENV)/installed ## Measure recording and replay; see bench/README.md
+	REENACT=$(abspath $(BIN))/reenact $(BIN)/python bench/run.py
+
 lock: $(VENV)/locked ## Pin the newest versions allowed, with hashes, without any address
 	for file in requirements/dev examples/flights/build examples/flights/requirements; do \
 		(cd "$$(dirname $$file)" && $(abspath $(BIN))/uv pip compile --universal --python-version 3.11 --generate-hashes \

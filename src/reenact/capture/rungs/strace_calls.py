@@ -21,6 +21,9 @@ __all__ = ["BIRTHS", "Booking", "parse_address", "traced"]
 
 BIRTHS: Final = ("clone", "clone3", "fork", "vfork")
 _BESIDE: Final = (*BIRTHS, "fchdir", "io_uring_setup")
+_NOT_TRACED: Final = ("exit", "socketcall", "read_stdin", "other_stdin")
+"""Kinds of calls the kernel rung looks at and this one does not: strace tells the end of a process by itself, writes what a
+``socketcall`` stands for, and cannot take standard input."""
 _OTHER_NAMES: Final = {"stat64": "stat", "lstat64": "lstat", "fstatat64": "newfstatat", "truncate64": "truncate",
                        "statfs64": "statfs", "chown32": "chown", "lchown32": "lchown", "fchown32": "fchown",
                        "utimensat_time64": "utimensat"}  # fmt: skip
@@ -44,7 +47,7 @@ _MESSAGE_NAME: Final = re.compile(rb"msg_name=(\{[^}]*\})")
 
 def traced() -> list[str]:
     """Name the calls strace is to report."""
-    names = [name for name in CALLS if name not in ("exit_group", "socketcall")]
+    names = [name for name, shape in CALLS.items() if shape.kind not in _NOT_TRACED and name != "fstat"]
     return [*names, *_BESIDE, *_OTHER_NAMES]
 
 
@@ -75,9 +78,8 @@ class Booking:
         self._escaped: set[str] = set()
         self._handlers: dict[str, tuple[Callable[[Call, Shape, str], None], Shape]] = {}
         for name, shape in CALLS.items():
-            handler = getattr(self, f"_on_{shape.kind}", None)
-            if handler is not None:
-                self._handlers[name] = (handler, shape)
+            if shape.kind not in _NOT_TRACED:
+                self._handlers[name] = (getattr(self, f"_on_{shape.kind}"), shape)
 
     def ended(self, event: Ended) -> None:
         """Book the end of a thread."""
@@ -304,6 +306,8 @@ class Booking:
             return
         follow = self._follows(call, shape)
         self._states.probed(path, follow)
+
+    _on_stat = _on_probe
 
     def _on_listing(self, call: Call, shape: Shape, actor: str) -> None:
         path = self._path(call, shape)

@@ -1,11 +1,12 @@
-"""Socket addresses as strace writes them."""
+"""Which calls strace is asked for, and socket addresses as it writes them."""
 
 from __future__ import annotations
 
 import pytest
 
-from reenact.capture.rungs.strace_calls import parse_address
+from reenact.capture.rungs.strace_calls import parse_address, traced
 from reenact.capture.trace.sockets import Address
+from reenact.capture.trace.syscalls import CALLS, STAT_CALLS, STDIN_CALLS
 
 
 @pytest.mark.parametrize(
@@ -38,3 +39,10 @@ from reenact.capture.trace.sockets import Address
 )
 def test_addresses(written: bytes, expected: Address | None) -> None:
     assert parse_address(written) == expected
+
+
+def test_what_the_kernel_rung_always_looks_at_is_asked_for() -> None:
+    always = frozenset(CALLS) - STDIN_CALLS - STAT_CALLS - {"exit_group", "socketcall"}
+    assert always <= set(traced())
+    assert {"clone", "clone3", "fork", "vfork", "fchdir"} <= set(traced())
+    assert not STDIN_CALLS & set(traced()), "what a job reads is none of our business, and slow to write down"

@@ -447,6 +447,8 @@ class FileStates:
         where, state = self.walk(path, follow=False)
         if state is None or self._special(where) or not self._files.writable(where.rpartition("/")[0] or "/"):
             return
+        if stat.S_ISDIR(state.st_mode) and self._files.scan(where):
+            return  # ENOTEMPTY: programs try to remove folders that are still in use, and go on
         self._destroy(where, state, "u", name_only=True)
         if where in self.made:
             self.made.discard(where)

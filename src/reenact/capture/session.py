@@ -264,13 +264,14 @@ class Session:
         if self.instead_of_filter is not None:
             with contextlib.suppress(OSError):
                 watchers[0].recv(1)  # such an observer says when it is ready; a dead one holds nothing up
+        signals = self._handle_signals()  # after the last fork, and before the job can make anybody send one
         with contextlib.suppress(OSError):
             channel.send(b"go")
         channel.close()
         if self._stdin_kept and self._listener >= 0:
             spool = Spool(f"{self.folder}/stdin", self.stream_max_bytes, self.new_filter)
             self._stdin = StandardInput(0, self._listener, spool)
-        status = self._wait(watchers[0], controls[0])
+        status = self._wait(signals, watchers[0], controls[0])
         result = self._finish(controls[0], results[0])
         return Ending(status, result, "" if self._supervisor else message.decode(errors="replace"))
 
@@ -442,9 +443,8 @@ class Session:
             else:
                 self._status = status
 
-    def _wait(self, supervisor: socket.socket, recorder: socket.socket) -> int:
+    def _wait(self, signals: int, supervisor: socket.socket, recorder: socket.socket) -> int:
         """Wait for the job, relaying and, if need be, answering; then tell both observers."""
-        signals = self._handle_signals()
         poll = select.poll()
         handlers: dict[int, Callable[[int], bool]] = {signals: lambda _: _drained(signals)}
         handlers.update({relay.source: self._mover(relay) for relay in self._relays})

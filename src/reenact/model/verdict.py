@@ -40,7 +40,7 @@ class Verdict:
     rung: str
     """``world``, ``rebuilt`` or ``here``."""
     not_isolated: tuple[str, ...]
-    """What that rung does not keep apart from the present machine."""
+    """What that rung does not keep apart from the present machine, and where it is less sure than a higher one."""
     judged_at: str
     outputs: tuple[OutputJudgement, ...]
     bundle_digest: Digest
@@ -53,6 +53,8 @@ class Verdict:
     hazards: tuple[str, ...] = ()
     variations: dict[str, str] = field(default_factory=dict)
     tool_version: str = ""
+    passed_over: tuple[str, ...] = ()
+    """Higher rungs that were to be tried first, each with a reason why it was not possible."""
 
 
 def overall(judgements: tuple[OutputJudgement, ...], unrecorded: tuple[str, ...]) -> Overall:

@@ -144,8 +144,7 @@ class _Runner:
         if not recipe.requirements:
             return [], []
         if compared:
-            same = compared - len(altered)
-            return [f"of {compared} recorded package files {same} have the recorded bytes"] if altered else [], altered
+            return [], altered
         unhashed = ", ".join(recipe.unhashed)
         return [
             f"neither hash nor bytes were recorded of: {unhashed}; only the versions are the same"

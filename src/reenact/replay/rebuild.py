@@ -116,9 +116,10 @@ def altered_files(recipe: Recipe, manifest: Manifest | None, prefix: str) -> tup
         now = _digest(f"{_site_packages(prefix)}/{name}")
         if now != digest:
             altered.append(f"package file {name}: " + ("not there" if now is None else "not the recorded bytes"))
+    named = altered[:_MOST_NAMED]
     if len(altered) > _MOST_NAMED:
-        altered[_MOST_NAMED:] = [f"{len(altered) - _MOST_NAMED} more package files: not the recorded bytes"]
-    return altered, compared
+        named.append(f"{len(altered)} of {compared} package files: not the recorded bytes")
+    return named, compared
 
 
 def _package_files(recipe: Recipe, manifest: Manifest | None) -> Iterator[tuple[str, str]]:

@@ -14,8 +14,10 @@ import select
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from msgspec import structs
 
 from reenact import canonical
 from reenact.capture import hazards as hazard_rules
@@ -288,7 +290,7 @@ def finish_run(
     environment_hazards: list[Hazard] = []
     if recording.as_described is not None:
         original = recording.as_described
-        environment = replace(original.environment, manifest=manifest_digest)
+        environment = structs.replace(original.environment, manifest=manifest_digest)
         observed_code = original.code
         found.unobserved.update(
             {at: why for at, why in original.unobserved.items() if at.startswith(("environment.", "code."))}

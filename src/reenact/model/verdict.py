@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 from reenact.digests import Digest
 
@@ -15,8 +16,7 @@ OutputLevel = Literal["identical", "equivalent", "different", "missing", "extra"
 Overall = Literal["reproduced", "equivalent", "diverged", "unreplayable"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputJudgement:
+class OutputJudgement(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one output (or of the exit status, or of a standard stream)."""
 
     name: str
@@ -28,8 +28,7 @@ class OutputJudgement:
     """In words: which aspect differs (bytes, mode, type, target)."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The signed answer of one replay."""
 
     schema_version: str
@@ -51,7 +50,7 @@ class Verdict:
     drift: tuple[str, ...] = ()
     """Host facts that differ from the record and can change results."""
     hazards: tuple[str, ...] = ()
-    variations: dict[str, str] = field(default_factory=dict)
+    variations: dict[str, str] = {}
     tool_version: str = ""
 
 

@@ -30,7 +30,6 @@ from reenact.capture.intake import Intake
 from reenact.capture.journal import decode
 from reenact.capture.media import media_type
 from reenact.capture.observation import Observation
-from reenact.capture.session import serve_remains
 from reenact.digests import Digest
 from reenact.errors import ReenactError
 from reenact.model import manifest
@@ -40,7 +39,7 @@ from reenact.model.paths import to_text
 from reenact.model.summary import summary_line
 
 if TYPE_CHECKING:
-    from reenact.capture.session import RecorderEnds
+    from reenact.capture.roles import RecorderEnds
     from reenact.store.opening import Store
     from reenact.store.writer import ObjectWriter
 
@@ -163,6 +162,8 @@ def _listen(ends: RecorderEnds) -> threading.Event:
             ends.relays[int(said)].open = False
             os.close(ends.relays[int(said)].source)
         if not said:
+            from reenact.capture.remains import serve_remains  # noqa: PLC0415 - only when the main process was killed
+
             serve_remains(ends.relays, -1)
         over.set()
 

@@ -67,10 +67,7 @@ def _lines(result: ReplayResult) -> Iterator[str]:
     mark = "✔" if EXIT_OF[result.verdict] == 0 else "✘"
     yield f"{mark} {result.verdict} {result.run_id} · {result.rung} · {duration(result.seconds)}"
     yield from aligned(
-        [
-            (o.verdict, printable(o.name), _change(o.recorded, o.got), _differences(o))
-            for o in result.outputs
-        ],
+        [(o.verdict, printable(o.name), _change(o.recorded, o.got), _differences(o)) for o in result.outputs],
         indent="  ",
     )
     for title, items in (

@@ -73,6 +73,10 @@ class Observer:
     wake: int
     """A descriptor; a byte written to it tells the recorder that the journal has grown."""
 
+    def __post_init__(self) -> None:
+        """Have the recorder work while the job does, however busy that keeps the supervisor."""
+        self.journal.after_flush = self._tell
+
     def covers(self, actor: str) -> bool:
         """Tell whether a process belongs to this run."""
         return actor == self.root or actor.startswith(self.root + ".")
@@ -80,6 +84,9 @@ class Observer:
     def flush(self) -> None:
         """Make what was seen visible to the recorder."""
         self.journal.flush()
+        self._tell()
+
+    def _tell(self) -> None:
         # It may be behind (the pipe is full) or gone (the journal is recovered later).
         with contextlib.suppress(OSError):
             os.write(self.wake, b"j")

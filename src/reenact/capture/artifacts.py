@@ -207,12 +207,13 @@ def output(
 def _same(record: PathRecord, found: os.stat_result) -> bool:
     """Tell whether a path is as it was before the run: what looked like a change was refused, or changed nothing.
 
-    Any write or chmod moves a file's ctime. A folder's times change with the names in it, which are outputs themselves.
+    Any write or chmod moves a file's ctime. A folder's times change with the names in it, which are outputs themselves; but one
+    that was renamed away and made anew is another folder.
     """
     if (record.mode, record.uid, record.gid) != (found.st_mode, found.st_uid, found.st_gid):
         return False
     if stat.S_ISDIR(record.mode):
-        return True
+        return found.st_ino == record.inode
     now = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
     return now == (record.inode, record.size, record.mtime_ns, record.ctime_ns)
 

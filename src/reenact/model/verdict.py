@@ -26,6 +26,8 @@ class OutputJudgement:
     got: str | None = None
     differences: tuple[str, ...] = ()
     """In words: which aspect differs (bytes, mode, type, target)."""
+    decides: bool = True
+    """Whether it counts in the verdict over all; standard error, where programs write times and progress, is only reported."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -56,8 +58,8 @@ class Verdict:
 
 
 def overall(judgements: tuple[OutputJudgement, ...], unrecorded: tuple[str, ...]) -> Overall:
-    """Sum up: anything different, missing, extra or read without being recorded means `diverged`."""
-    levels = {judgement.verdict for judgement in judgements}
+    """Sum up: anything that decides and is different, missing or extra, or was read without being recorded, means `diverged`."""
+    levels = {judgement.verdict for judgement in judgements if judgement.decides}
     if unrecorded or levels & {"different", "missing", "extra"}:
         return "diverged"
     return "equivalent" if "equivalent" in levels else "reproduced"

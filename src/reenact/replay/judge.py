@@ -159,6 +159,7 @@ def _stream(name: str, recorded: Stream, got: Stream) -> Iterator[OutputJudgemen
         recorded=recorded.pointer.digest,
         got=got.pointer.digest,
         differences=tuple(differences),
+        decides=name != "stderr",
     )
 
 

@@ -108,6 +108,16 @@ def test_a_file_that_is_as_it_was_is_no_extra_output() -> None:
     )
 
 
+def test_a_file_of_the_environment_that_is_as_it_was_is_no_extra_output() -> None:
+    """A lock in a virtual environment, for one; a change to such a file is one all the same."""
+    environment = entry("/work/.venv/.lock", digest=of_bytes(b"in"), size_bytes=2, need="content")
+    recorded = Evidence(bundle=with_outputs(), entries=(environment,))
+    for content, verdicts in ((b"in", []), (b"IN", ["extra"])):
+        lock = bundles.artifact(".venv/.lock", content, "updated", path="/work/.venv/.lock")
+        judgements, _ = judge(recorded, Evidence(bundle=with_outputs(lock)))
+        assert [j.verdict for j in judgements if j.name == ".venv/.lock"] == verdicts
+
+
 def test_temporary_files_are_not_judged() -> None:
     left = bundles.artifact("__pycache__/x.pyc", b"1", "created", temporary=True)
     assert judged(with_outputs(left), with_outputs()).keys() == {"exit-code"}

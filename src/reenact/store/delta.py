@@ -15,20 +15,24 @@ from reenact.errors import KeyAbsent
 from reenact.store import prefix
 from reenact.store.anchors import Aligner
 from reenact.store.compression import Corrupt
+from reenact.store.effort import Effort
 from reenact.store.forms import Malformed
 from reenact.store.prefix import LEAST_PREFIX_BYTES, MODES, Mode
 from reenact.store.segments import Range, next_lineage, radix_base
 from reenact.store.sources import Source
 
-__all__ = ["PAYS", "Chain", "DeltaPolicy", "SegmentCoder", "choose_base"]
+__all__ = ["ALONE", "PAYS", "Chain", "DeltaPolicy", "SegmentCoder", "choose_base"]
 
-PAYS: Final = 0.75
+PAYS: Final = 0.85
 """A delta is kept when it takes less than this share of what the content takes by itself."""
 _GOOD: Final = 0.3
 """A base that promises less than this is taken without looking at another."""
 
 _SAMPLES: Final = 4
-_SAMPLE_BYTES: Final = 512 << 10
+_SAMPLE_BYTES: Final = 256 << 10
+
+ALONE: Final[Effort] = "steady"
+"""How hard segments of a delta that stand by themselves are compressed."""
 
 _SMALL: Final = 0.04
 """A segment that takes less than this share of its length is not worth another try."""
@@ -87,14 +91,15 @@ def choose_base(
     lineage = before.lineage
     wanted = radix_base(number, lineage)
     tries = list(dict.fromkeys([wanted, previous_raw := digests.to_raw(previous), lineage[-1]]))
-    plain, best, found = 0, 1.0, None
+    best, found = 1.0, None
     samples = _samples(sample, size_bytes)
+    alone = [len(prefix.compress(content, b"", "plain", ALONE)) for _, content in samples]
     for raw in tries:
         base = before if raw == previous_raw else _opened(open_source, digests.from_raw(raw))
         if base is None or base.depth >= policy.most_depth:
             continue
         try:
-            share, plain = _promise(base, samples, size_bytes, plain)
+            share = _promise(base, samples, alone, size_bytes)
         except (Malformed, KeyAbsent):
             continue
         if share < best:
@@ -103,8 +108,8 @@ def choose_base(
             break
     if found is None or best >= PAYS or not _sound(found):
         return None
-    sampled = sum(len(content) for _, content in samples)
-    return Chain(base=found, number=number, lineage=next_lineage(number, lineage), plain_share=plain / sampled)
+    plain_share = sum(alone) / sum(len(content) for _, content in samples)
+    return Chain(base=found, number=number, lineage=next_lineage(number, lineage), plain_share=plain_share)
 
 
 def _opened(open_source: Callable[[Digest], Source], digest: Digest) -> Source | None:
@@ -130,23 +135,21 @@ def _samples(sample: Callable[[int, int], bytes], size_bytes: int) -> list[tuple
     return [(at, sample(at, length)) for at in places]
 
 
-def _promise(base: Source, samples: list[tuple[int, bytes]], size_bytes: int, plain: int) -> tuple[float, int]:
-    """Compress samples against a base; give the share of their plain bytes that takes, and those bytes."""
-    plain = plain or sum(len(prefix.compress(content, b"", "plain", 1)) for _, content in samples)
+def _promise(base: Source, samples: list[tuple[int, bytes]], alone: list[int], size_bytes: int) -> float:
+    """Compress samples against a base; give what that takes as a share of what they take by themselves."""
     aligner = Aligner(base, size_bytes)
     taken = 0
-    for start, content in samples:
+    for itself, (start, content) in zip(alone, samples, strict=True):
         ranges = aligner.ranges(content, start)
         known = base.gather(ranges) if ranges else b""
         # The slow ways are only tried where the quick one leaves something to gain.
-        alone = len(prefix.compress(content, b"", "plain", 1))
-        ways = [alone]
+        ways = [itself]
         for mode in MODES[:3] if len(known) >= LEAST_PREFIX_BYTES else ():
-            ways.append(len(prefix.compress(content, known, mode, 1)))
+            ways.append(len(prefix.compress(content, known, mode)))
             if mode == "dense" and ways[-1] < _SMALL * len(content):
                 break
         taken += min(ways)
-    return taken / max(plain, 1), plain
+    return taken / max(sum(alone), 1)
 
 
 @dataclass(frozen=True, slots=True)
@@ -161,9 +164,9 @@ class Coded:
 class SegmentCoder:
     """Compresses segments in order, against a base or alone, and checks each by decompressing it."""
 
-    def __init__(self, level: int) -> None:
-        """Begin; `level` is for segments that stand by themselves."""
-        self._level = level
+    def __init__(self, effort: Effort) -> None:
+        """Begin; the effort is for segments that stand by themselves."""
+        self._effort: Effort = effort
         self._mode: Mode = "dense"
         self._left = 0
         self._share: float | None = None
@@ -180,7 +183,7 @@ class SegmentCoder:
             Corrupt: what was compressed does not decompress to the same.
         """
         if len(known) < LEAST_PREFIX_BYTES:
-            return self._checked(content, b"", Coded(prefix.compress(content, b"", "plain", self._level), ()))
+            return self._checked(content, b"", Coded(prefix.compress(content, b"", "plain", self._effort), ()))
         mode = self._mode
         frame = self._frame(content, known, mode)
         share = len(frame) / len(content)
@@ -198,7 +201,7 @@ class SegmentCoder:
         return self._left <= 0 or unlike
 
     def _frame(self, content: bytes, known: bytes, mode: Mode) -> bytes:
-        return prefix.compress(content, b"" if mode == "plain" else known, mode, self._level)
+        return prefix.compress(content, b"" if mode == "plain" else known, mode, self._effort)
 
     def _best(self, content: bytes, known: bytes, mode: Mode, frame: bytes) -> tuple[Mode, bytes]:
         tried = {mode: frame}

@@ -3,13 +3,15 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final
 
 from reenact.digests import Digest
+from reenact.store import prefix
 from reenact.store.bases import Bases
-from reenact.store.compression import LEVEL, Compressor
-from reenact.store.delta import Chain, DeltaPolicy, choose_base
+from reenact.store.compression import Compressor
+from reenact.store.delta import ALONE, Chain, DeltaPolicy, choose_base
+from reenact.store.effort import Effort, choose_effort
 from reenact.store.forms import RAW
 from reenact.store.index import ObjectIndex
 from reenact.store.interface import Backend
@@ -47,7 +49,9 @@ class LargeForms:
 
     def of_bytes(self, path: str, content: memoryview) -> LargeObject | SegmentedObject:
         """Begin an object whose content is in memory; `path` is that of the temporary file."""
-        return self._alone(path, sample_bytes(content), len(content))
+        if len(content) < _SEGMENTED_FROM_BYTES:
+            return LargeObject(path, choose_form(sample_bytes(content), self._compressor), self._worker)
+        return self._alone(path, lambda offset, length: bytes(content[offset : offset + length]), len(content))
 
     def of_descriptor(
         self, path: str, descriptor: int, previous: Digest | None = None
@@ -64,29 +68,36 @@ class LargeForms:
             OSError: the file cannot be read.
         """
         size_bytes = os.fstat(descriptor).st_size
-        chain = self._chain(descriptor, size_bytes, previous) if previous is not None else None
-        if chain is not None:
-            return SegmentedObject(path, self._worker, level=LEVEL, chain=chain, size_bytes=size_bytes)
-        return self._alone(path, sample_descriptor(descriptor, size_bytes), size_bytes)
 
-    def _alone(self, path: str, samples: list[bytes | memoryview], size_bytes: int) -> LargeObject | SegmentedObject:
-        form = choose_form(samples, self._compressor)
-        if form == RAW or size_bytes < _SEGMENTED_FROM_BYTES:
-            return LargeObject(path, form, self._worker)
-        return SegmentedObject(path, self._worker, level=LEVEL)
+        def sample(offset: int, length: int) -> bytes:
+            return os.pread(descriptor, length, offset)
 
-    def _chain(self, descriptor: int, size_bytes: int, previous: Digest) -> Chain | None:
-        if not self._policy.wants(size_bytes):
-            return None
+        if previous is not None and self._policy.wants(size_bytes):
+            chain = self._chain(sample, size_bytes, previous)
+            if chain is not None:
+                return SegmentedObject(path, self._worker, effort=ALONE, chain=chain, size_bytes=size_bytes)
+        if size_bytes < _SEGMENTED_FROM_BYTES:
+            return LargeObject(
+                path, choose_form(sample_descriptor(descriptor, size_bytes), self._compressor), self._worker
+            )
+        return self._alone(path, sample, size_bytes)
+
+    def _alone(self, path: str, sample: Callable[[int, int], bytes], size_bytes: int) -> LargeObject | SegmentedObject:
+        effort = _effort(sample, size_bytes)
+        if effort is None:
+            return LargeObject(path, RAW, self._worker)
+        return SegmentedObject(path, self._worker, effort=effort)
+
+    def _chain(self, sample: Callable[[int, int], bytes], size_bytes: int, previous: Digest) -> Chain | None:
         cache = SegmentCache()
         bases = Bases(self._backend, self._places)
-        return choose_base(
-            previous,
-            lambda digest: bases.open(digest, cache),
-            lambda offset, length: os.pread(descriptor, length, offset),
-            size_bytes,
-            self._policy,
-        )
+        return choose_base(previous, lambda digest: bases.open(digest, cache), sample, size_bytes, self._policy)
 
     def _places(self, digest: Digest) -> Iterator[Place]:
         return places_of(self._backend, self._index, digest)
+
+
+def _effort(sample: Callable[[int, int], bytes], size_bytes: int) -> Effort | None:
+    return choose_effort(
+        sample, size_bytes, lambda content, effort: len(prefix.compress(content, b"", "plain", effort))
+    )

@@ -1,7 +1,7 @@
 """Compress a piece of content against other content that resembles it, and decompress it with the same.
 
 Deterministic for one version of the Zstandard library; another may write other frames, and reads these. A decoder needs the
-same prefix, byte for byte, and no memory beyond it: the window is one segment.
+same prefix, byte for byte, and little memory beyond it.
 """
 
 from __future__ import annotations
@@ -10,6 +10,7 @@ import sys
 from typing import TYPE_CHECKING, Any, Final, Literal
 
 from reenact.store.compression import Corrupt
+from reenact.store.effort import Effort
 
 if TYPE_CHECKING:
     if sys.version_info >= (3, 14):
@@ -28,6 +29,9 @@ second, a seventh instead of a third of it for the fourth where a column of floa
 LEAST_PREFIX_BYTES: Final = 64
 """The library refuses fewer than 8; so few gain nothing."""
 
+_LEVELS: Final[dict[Effort, int]] = {"quick": 1, "steady": 2, "hard": 3}
+_STEADY_HASH_LOG: Final = 18
+_STEADY_MATCH: Final = 5
 _WINDOW_LOG: Final = 21
 _HASH_LOG: Final = 20
 _SPARSE_HASH_LOG: Final = 18
@@ -43,19 +47,22 @@ def _zstd() -> Any:  # noqa: ANN401 - a module, under one of two names
     return zstd
 
 
-def compress(content: bytes, prefix: bytes, mode: Mode, level: int) -> bytes:
-    """Compress a segment into one frame with a check sum; `level` is that of the mode ``plain``, which takes no prefix."""
+def compress(content: bytes, prefix: bytes, mode: Mode, effort: Effort = "quick") -> bytes:
+    """Compress a segment into one frame with a check sum; the mode ``plain`` takes an effort and no prefix."""
     zstd = _zstd()
-    options = _options(zstd.CompressionParameter, mode, level)
+    options = _options(zstd.CompressionParameter, mode, effort)
     known = None if mode == "plain" else zstd.ZstdDict(prefix, is_raw=True).as_prefix
     compressor = zstd.ZstdCompressor(options=options, zstd_dict=known)
     return bytes(compressor.compress(content, zstd.ZstdCompressor.FLUSH_FRAME))
 
 
-def _options(names: type[zstd.CompressionParameter], mode: Mode, level: int) -> dict[int, int]:
+def _options(names: type[zstd.CompressionParameter], mode: Mode, effort: Effort) -> dict[int, int]:
     found: dict[int, int] = {names.checksum_flag: 1, names.content_size_flag: 1}
     if mode == "plain":
-        return {**found, names.compression_level: level}
+        found[names.compression_level] = _LEVELS[effort]
+        if effort == "steady":
+            found |= {names.window_log: _WINDOW_LOG, names.hash_log: _STEADY_HASH_LOG, names.min_match: _STEADY_MATCH}
+        return found
     found[names.window_log] = _WINDOW_LOG
     if mode == "dense":
         return {**found, names.compression_level: 1, names.hash_log: _HASH_LOG}

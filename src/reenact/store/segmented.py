@@ -18,8 +18,18 @@ from reenact.store import prefix
 from reenact.store.anchors import Aligner
 from reenact.store.compression import Compressor
 from reenact.store.delta import PAYS, Chain, Coded, SegmentCoder
+from reenact.store.effort import Effort
 from reenact.store.forms import LONGEST_HEADER_BYTES, Malformed, encode_segmented_header
-from reenact.store.segments import SEGMENT_BYTES, TRAILER_BYTES, Range, Segment, Table, encode_table, table_bytes
+from reenact.store.segments import (
+    ALONE_BYTES,
+    SEGMENT_BYTES,
+    TRAILER_BYTES,
+    Range,
+    Segment,
+    Table,
+    encode_table,
+    table_bytes,
+)
 from reenact.store.spool import Spool, write_all
 from reenact.store.worker import Buffers, Worker
 
@@ -60,23 +70,25 @@ class SegmentedObject:
     """An object on its way into a file of its own. The caller hashes the content; this writes it."""
 
     def __init__(
-        self, path: str, worker: Worker, *, level: int, chain: Chain | None = None, size_bytes: int = 0
+        self, path: str, worker: Worker, *, effort: Effort, chain: Chain | None = None, size_bytes: int = 0
     ) -> None:
         """Begin.
 
         Args:
             path: Of the temporary file.
             worker: The helper.
-            level: How hard segments that stand by themselves are compressed.
+            effort: For segments that stand by themselves.
             chain: What to make a delta against.
             size_bytes: Length of the content, as far as known.
 
         Raises:
             StoreError: the file cannot be created.
         """
-        self._path, self._worker, self._level, self._chain = path, worker, level, chain
+        self._path, self._worker, self._chain = path, worker, chain
+        self._effort: Effort = effort
+        self._segment_bytes = ALONE_BYTES if chain is None else SEGMENT_BYTES
         self._aligner = Aligner(chain.base, size_bytes) if chain is not None else None
-        self._coder = SegmentCoder(level)
+        self._coder = SegmentCoder(effort)
         self._pending = bytearray()
         self._start = 0
         self._room = threading.Semaphore(_IN_FLIGHT)
@@ -102,10 +114,10 @@ class SegmentedObject:
     def append_bytes(self, content: memoryview) -> None:
         """Take bytes; waits while too many are on their way."""
         while content:
-            taken = content[: SEGMENT_BYTES - len(self._pending)]
+            taken = content[: self._segment_bytes - len(self._pending)]
             self._pending += taken
             content = content[len(taken) :]
-            if len(self._pending) == SEGMENT_BYTES:
+            if len(self._pending) == self._segment_bytes:
                 self._flush()
 
     def finish(self, content_bytes: int) -> None:
@@ -157,6 +169,7 @@ class SegmentedObject:
             chain = None
         table = Table(
             content_bytes=content_bytes,
+            segment_bytes=self._segment_bytes,
             depth=chain.base.depth + 1 if chain is not None else 0,
             number=chain.number if chain is not None else 0,
             lineage=chain.lineage if chain is not None else (),
@@ -165,18 +178,14 @@ class SegmentedObject:
         self._frame(table)
 
     def _stand_alone(self, chain: Chain, content_bytes: int) -> None:
-        """Replace a delta that did not pay: what was compressed against the base is compressed by itself."""
-        old = self._out
-        frames = _frames(old)
+        """Replace a delta that did not pay by segments that stand by themselves."""
+        old, self._segment_bytes = self._out, ALONE_BYTES
         new = _Output(Spool(f"{self._path}-alone", self._worker))
+        coder = SegmentCoder(self._effort)
         try:
             new.begin()
-            for place, (segment, frame) in enumerate(zip(old.segments, frames, strict=True)):
-                if segment.ranges:
-                    length = min(SEGMENT_BYTES, content_bytes - place * SEGMENT_BYTES)
-                    content = prefix.decompress(frame, chain.base.gather(segment.ranges), length)
-                    frame = prefix.compress(content, b"", "plain", self._level)  # noqa: PLW2901 - the same segment
-                new.add(Coded(frame, ()))
+            for content in _joined(_contents(old, chain, content_bytes), ALONE_BYTES):
+                new.add(coder.code(content, b"", ()))
         except BaseException:
             new.spool.discard()
             raise
@@ -194,8 +203,23 @@ class SegmentedObject:
         os.pwrite(out.spool.descriptor, header, 0)
 
 
-def _frames(output: _Output) -> Iterator[bytes]:
+def _contents(output: _Output, chain: Chain, content_bytes: int) -> Iterator[bytes]:
+    """Read back what was written."""
     at = LONGEST_HEADER_BYTES
-    for segment in output.segments:
-        yield os.pread(output.spool.descriptor, segment.stored_bytes, at)
+    for place, segment in enumerate(output.segments):
+        frame = os.pread(output.spool.descriptor, segment.stored_bytes, at)
         at += segment.stored_bytes
+        known = chain.base.gather(segment.ranges) if segment.ranges else b""
+        yield prefix.decompress(frame, known, min(SEGMENT_BYTES, content_bytes - place * SEGMENT_BYTES))
+
+
+def _joined(parts: Iterator[bytes], length: int) -> Iterator[bytes]:
+    """Join parts into pieces of a multiple of their length; the last may be shorter."""
+    pending = bytearray()
+    for part in parts:
+        pending += part
+        if len(pending) >= length:
+            yield bytes(pending)
+            pending.clear()
+    if pending:
+        yield bytes(pending)

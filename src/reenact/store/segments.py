@@ -2,12 +2,13 @@
 
 ::
 
-    frames            one Zstandard frame with a check sum for each 2 MiB of content (the last is shorter), in order
+    frames            one Zstandard frame with a check sum for each segment of content, in order
     table             a Zstandard frame of
         1 byte        version: 1
         1             depth: how many objects have to be read one after the other, below this one
         2             length of the lineage
         4             number of this version since the last one that was not a delta
+        4             length of a segment's content; the last may be shorter
         8             length of the content
         32 each       the lineage: digests of earlier versions to make deltas against (below), zeros for this one
         5 each        for every segment the length of its frame (4) and the number of its ranges (1), then these:
@@ -34,6 +35,7 @@ from reenact.store.compression import Corrupt, decompress
 from reenact.store.forms import Malformed
 
 __all__ = [
+    "ALONE_BYTES",
     "SEGMENT_BYTES",
     "TRAILER_BYTES",
     "Range",
@@ -48,11 +50,14 @@ __all__ = [
 ]
 
 SEGMENT_BYTES: Final = 2 << 20
-"""Content of a segment. Smaller ones take more bytes for tables and tell less about where they come from; larger ones more memory."""
+"""Content of a segment of a delta. Smaller ones take more bytes for tables and tell less about where they come from; larger ones
+cover more than one move, and more memory."""
+ALONE_BYTES: Final = 8 << 20
+"""Content of a segment that stands by itself: half as long, uncompressed Parquet takes 2 % more."""
 TRAILER_BYTES: Final = 4 + 32
 
 _VERSION: Final = 1
-_HEAD: Final = struct.Struct("<BBHIQ")
+_HEAD: Final = struct.Struct("<BBHIIQ")
 _SEGMENT: Final = struct.Struct("<IB")
 _RANGE: Final = struct.Struct("<QI")
 _LENGTH: Final = struct.Struct("<I")
@@ -83,11 +88,16 @@ class Table:
     """What is known of an object in segments beside its frames."""
 
     content_bytes: int
+    segment_bytes: int
     depth: int
     number: int
     lineage: tuple[bytes | None, ...]
     """Raw digests; None stands for the object itself."""
     segments: tuple[Segment, ...]
+
+    def length(self, place: int) -> int:
+        """Give the length of a segment's content."""
+        return min(self.segment_bytes, self.content_bytes - place * self.segment_bytes)
 
     def offsets(self) -> list[int]:
         """Give where each frame begins, counted from the first, and where the last ends."""
@@ -97,7 +107,7 @@ class Table:
 def encode_table(table: Table) -> bytes:
     """Write a table, uncompressed."""
     parts = [
-        _HEAD.pack(_VERSION, table.depth, len(table.lineage), table.number, table.content_bytes),
+        _HEAD.pack(_VERSION, table.depth, len(table.lineage), table.number, table.segment_bytes, table.content_bytes),
         *(digest or _SELF for digest in table.lineage),
     ]
     for segment in table.segments:
@@ -142,9 +152,11 @@ def read_table(header: bytes, frame: bytes, trailer: bytes) -> Table:
 
 
 def _decode(data: bytes) -> Table:
-    version, depth, count, number, content_bytes = _HEAD.unpack_from(data)
+    version, depth, count, number, segment_bytes, content_bytes = _HEAD.unpack_from(data)
     if version != _VERSION:
         raise Malformed(f"a table of segments of version {version}, which this program cannot read")
+    if not 0 < segment_bytes <= ALONE_BYTES:
+        raise Malformed(f"segments of {segment_bytes} bytes")
     at = _HEAD.size
     lineage = []
     for _ in range(count):
@@ -152,7 +164,7 @@ def _decode(data: bytes) -> Table:
         lineage.append(None if digest == _SELF else digest)
         at += 32
     segments = []
-    for _ in range(-(-content_bytes // SEGMENT_BYTES)):
+    for _ in range(-(-content_bytes // segment_bytes)):
         stored_bytes, ranges = _SEGMENT.unpack_from(data, at)
         at += _SEGMENT.size
         found = tuple(Range(*_RANGE.unpack_from(data, at + place * _RANGE.size)) for place in range(ranges))
@@ -161,7 +173,12 @@ def _decode(data: bytes) -> Table:
     if at != len(data):
         raise Malformed(f"a table of segments with {len(data) - at} bytes too many")
     return Table(
-        content_bytes=content_bytes, depth=depth, number=number, lineage=tuple(lineage), segments=tuple(segments)
+        content_bytes=content_bytes,
+        segment_bytes=segment_bytes,
+        depth=depth,
+        number=number,
+        lineage=tuple(lineage),
+        segments=tuple(segments),
     )
 
 

@@ -19,13 +19,13 @@ from reenact.store import prefix
 from reenact.store.compression import Corrupt
 from reenact.store.forms import Header, Malformed
 from reenact.store.interface import Backend
-from reenact.store.segments import SEGMENT_BYTES, TRAILER_BYTES, Range, Table, read_table, trailer_length
+from reenact.store.segments import TRAILER_BYTES, Range, Table, read_table, trailer_length
 from reenact.store.worker import BLOCK_BYTES, Worker
 
 __all__ = ["FileSource", "MemorySource", "RawSource", "SegmentCache", "SegmentSource", "Source", "load_table"]
 
-_CACHE_BYTES: Final = 64 << 20
-"""Three segments for each of ten objects of a chain: what reading in order goes back and forth within."""
+_CACHE_BYTES: Final = 80 << 20
+"""Two large segments, and three for each of ten deltas of a chain: what reading in order goes back and forth within."""
 
 
 class Source(ABC):
@@ -216,7 +216,7 @@ class SegmentSource(Source):
         parts = []
         end = offset + length
         while offset < end:
-            place, skip = divmod(offset, SEGMENT_BYTES)
+            place, skip = divmod(offset, self._table.segment_bytes)
             part = self.segment(place)[skip : skip + end - offset]
             parts.append(part)
             offset += len(part)
@@ -271,7 +271,7 @@ class SegmentSource(Source):
 
     def _decoded(self, place: int) -> bytes:
         segment = self._table.segments[place]
-        length = min(SEGMENT_BYTES, self.size_bytes - place * SEGMENT_BYTES)
+        length = self._table.length(place)
         frame = self._backend.get_range(self._key, self._offsets[place], segment.stored_bytes)
         known = self._prefix(segment.ranges) if segment.ranges else b""
         try:

@@ -41,7 +41,7 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     rung: str
     """``world``, ``rebuilt`` or ``here``."""
     not_isolated: tuple[str, ...]
-    """What that rung does not keep apart from the present machine."""
+    """What that rung does not keep apart from the present machine, and where it is less sure than a higher one."""
     judged_at: str
     outputs: tuple[OutputJudgement, ...]
     bundle_digest: Digest
@@ -54,6 +54,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     hazards: tuple[str, ...] = ()
     variations: dict[str, str] = {}
     tool_version: str = ""
+    passed_over: tuple[str, ...] = ()
+    """Higher rungs that were to be tried first, each with a reason why it was not possible."""
 
 
 def overall(judgements: tuple[OutputJudgement, ...], unrecorded: tuple[str, ...]) -> Overall:

@@ -10,9 +10,11 @@ import signal
 import stat
 import subprocess
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from reenact.digests import Digest, of_bytes
 from reenact.errors import ObjectMissing, SandboxError

@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from reenact.actions.replay import ReplayResult
+    from reenact.model.verdict import OutputJudgement
 
 __all__ = ["EXIT_OF", "command"]
 
@@ -88,10 +89,7 @@ def _lines(result: ReplayResult) -> Iterator[str]:
         part for part in (f"{mark} {result.verdict} {result.run_id}", result.rung, duration(result.seconds)) if part
     )
     yield from aligned(
-        [
-            (o.verdict, printable(o.name), _change(o.recorded, o.got), printable("; ".join(o.differences)))
-            for o in result.outputs
-        ],
+        [(o.verdict, printable(o.name), _change(o.recorded, o.got), _differences(o)) for o in result.outputs],
         indent="  ",
     )
     for title, items in (
@@ -104,6 +102,12 @@ def _lines(result: ReplayResult) -> Iterator[str]:
     ):
         for item in items:
             yield f"  {title}: {printable(item)}"
+
+
+def _differences(output: OutputJudgement) -> str:
+    """Say in words what differs, and when that does not count."""
+    said = printable("; ".join(output.differences))
+    return said if output.decides or not said else f"{said} (only reported)"
 
 
 def _change(recorded: str | None, got: str | None) -> str:

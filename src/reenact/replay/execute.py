@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from reenact.capture.launch import CLOSED
 from reenact.capture.live import Journal, LiveRun, run_live
 from reenact.capture.relay import StreamFilter
-from reenact.capture.session import CLOSED, Command, Ending, Session
+from reenact.capture.session import Command, Ending, Session
 from reenact.capture.trace.stat_answers import Facts, StatAnswers
 from reenact.digests import Digest
 from reenact.errors import SandboxError

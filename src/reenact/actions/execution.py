@@ -13,6 +13,8 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+import msgspec
+
 from reenact import ids
 from reenact.actions.opening import peek_bundle
 from reenact.actions.plan import Footing, Prepared, find_program, worlds_folder
@@ -240,15 +242,15 @@ def _with_user(bundle: Bundle, rung: str) -> Bundle:
     """Say as whom the job is to run: root becomes the recorded user, anybody else stays who they are."""
     labels = {**bundle.labels, _RUNG_LABEL: rung}
     if os.geteuid() in {0, bundle.launch.uid}:
-        return dataclasses.replace(bundle, labels=labels)
-    launch = dataclasses.replace(
+        return msgspec.structs.replace(bundle, labels=labels)
+    launch = msgspec.structs.replace(
         bundle.launch, uid=os.geteuid(), gid=os.getegid(), groups=tuple(sorted(os.getgroups()))
     )
     try:
         name = pwd.getpwuid(os.geteuid()).pw_name
     except KeyError:
         name = str(os.geteuid())
-    return dataclasses.replace(bundle, launch=launch, user=name, labels=labels)
+    return msgspec.structs.replace(bundle, launch=launch, user=name, labels=labels)
 
 
 def _secrets(redactor: Redactor, bundle: Bundle) -> tuple[tuple[str, ...], dict[str, str], list[str]]:

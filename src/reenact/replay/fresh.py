@@ -7,10 +7,11 @@ PATH, are told their new place; a path inside any other word is not touched (see
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from reenact.capture.classify import is_by_product
 from reenact.model.artifact import Artifact, Entry
@@ -88,7 +89,7 @@ def entries_of(bundle: Bundle, manifest: Manifest | None, place: Place) -> tuple
         if place.holds(from_text(entry.path))
     )
     inputs = {artifact.entry.path: artifact for artifact in (*packages, *filter(ours, bundle.inputs))}
-    shrunk = dataclasses.replace(
+    shrunk = msgspec.structs.replace(
         bundle, inputs=tuple(inputs.values()), outputs=tuple(filter(ours, bundle.outputs)), launch=bundle.launch
     )
     arrangement = arrange(shrunk, None, opaque_attribute="")
@@ -158,7 +159,7 @@ def moved(bundle: Bundle, place: Place, variables: Mapping[str, str], *, program
     notes += [f"argument {n}" for n, word in enumerate(argv) if word != from_text(launch.argv[n])]
     given = {name: _told_variable(place, name, value, known) for name, value in variables.items()}
     notes += [f"variable {name}" for name, value in sorted(given.items()) if value != variables[name]]
-    new_launch = dataclasses.replace(
+    new_launch = msgspec.structs.replace(
         launch,
         argv=tuple(to_text(word) for word in argv),
         cwd=to_text(place.mirror + from_text(launch.cwd)),
@@ -168,14 +169,14 @@ def moved(bundle: Bundle, place: Place, variables: Mapping[str, str], *, program
         stderr=_moved_stream(launch.stderr, place),
     )
     texts = {to_text(name): to_text(value) for name, value in sorted(given.items())}
-    environment = dataclasses.replace(bundle.environment, variables=texts)
-    return dataclasses.replace(bundle, launch=new_launch, environment=environment), notes
+    environment = msgspec.structs.replace(bundle.environment, variables=texts)
+    return msgspec.structs.replace(bundle, launch=new_launch, environment=environment), notes
 
 
 def _moved_stream(stream: Stream, place: Place) -> Stream:
     if stream.path is None:
         return stream
-    return dataclasses.replace(stream, path=to_text(place.of(from_text(stream.path))))
+    return msgspec.structs.replace(stream, path=to_text(place.of(from_text(stream.path))))
 
 
 # --- what came of it
@@ -193,7 +194,7 @@ def as_recorded(evidence: Evidence, place: Place) -> Evidence:
         if path == artifact.entry.path:
             return artifact
         name = path if artifact.name == artifact.entry.path else artifact.name
-        return dataclasses.replace(artifact, name=name, entry=dataclasses.replace(artifact.entry, path=path))
+        return msgspec.structs.replace(artifact, name=name, entry=msgspec.structs.replace(artifact.entry, path=path))
 
     def counts(artifact: Artifact) -> bool:
         return is_laid_out(from_text(artifact.entry.path))
@@ -201,7 +202,7 @@ def as_recorded(evidence: Evidence, place: Place) -> Evidence:
     bundle = evidence.bundle
     absent = [path for path in map(from_text, evidence.absent) if is_inside(path, place.mirror + place.root)]
     return Evidence(
-        bundle=dataclasses.replace(
+        bundle=msgspec.structs.replace(
             bundle,
             inputs=tuple(back(artifact) for artifact in bundle.inputs if counts(artifact)),
             outputs=tuple(back(artifact) for artifact in bundle.outputs),
@@ -212,7 +213,7 @@ def as_recorded(evidence: Evidence, place: Place) -> Evidence:
 
 
 def _launch_as_recorded(launch: Launch, place: Place) -> Launch:
-    return dataclasses.replace(
+    return msgspec.structs.replace(
         launch,
         cwd=to_text(place.recorded(from_text(launch.cwd))),
         root=to_text(place.recorded(from_text(launch.root))),

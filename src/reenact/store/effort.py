@@ -17,8 +17,11 @@ EFFORTS: Final[tuple[Effort, ...]] = ("quick", "steady", "hard")
 
 _SAMPLES: Final = 16
 _SAMPLE_BYTES: Final = 128 << 10
-_LEAST_GAIN: Final = 0.99
-"""What saves less than this is kept raw: reading it back costs more than it is worth."""
+_LEAST_GAIN: Final = 0.998
+"""What saves less than this is kept raw."""
+_DENSE: Final = 0.9
+"""What samples save less than this of resembles itself, if at all, over distances they do not show, as pages of compressed Parquet
+do; compressing such bytes costs little."""
 _NEARLY: Final = 1.015
 """An effort is taken when none saves more than this share beyond it."""
 
@@ -40,4 +43,6 @@ def choose_effort(
     best = min(taken.values())
     if best > _LEAST_GAIN * sum(map(len, samples)):
         return None
+    if best > _DENSE * sum(map(len, samples)):
+        return "steady"
     return next(effort for effort in EFFORTS if taken[effort] <= _NEARLY * best)

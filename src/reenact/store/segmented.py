@@ -35,8 +35,8 @@ from reenact.store.worker import Buffers, Worker
 
 __all__ = ["SegmentedObject"]
 
-_IN_FLIGHT_BYTES: Final = 8 << 20
-"""Content of segments read and not yet written: four of a delta, one that stands by itself."""
+_IN_FLIGHT_BYTES: Final = 4 << 20
+"""Content of segments read and not yet written: two of a delta, one that stands by itself."""
 
 _NO_RANGES: Final[tuple[Range, ...]] = ()
 

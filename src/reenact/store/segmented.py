@@ -35,8 +35,8 @@ from reenact.store.worker import Buffers, Worker
 
 __all__ = ["SegmentedObject"]
 
-_IN_FLIGHT: Final = 3
-"""Segments read and not yet written."""
+_IN_FLIGHT_BYTES: Final = 4 << 20
+"""Content of segments read and not yet written: two of a delta, one that stands by itself."""
 
 _NO_RANGES: Final[tuple[Range, ...]] = ()
 
@@ -91,7 +91,7 @@ class SegmentedObject:
         self._coder = SegmentCoder(effort)
         self._pending = bytearray()
         self._start = 0
-        self._room = threading.Semaphore(_IN_FLIGHT)
+        self._room = threading.Semaphore(_IN_FLIGHT_BYTES // self._segment_bytes)
         self._out = _Output(Spool(path, worker))
         self._out.spool.submit(self._out.begin)
 

@@ -52,8 +52,8 @@ __all__ = [
 SEGMENT_BYTES: Final = 2 << 20
 """Content of a segment of a delta. Smaller ones take more bytes for tables and tell less about where they come from; larger ones
 cover more than one move, and more memory."""
-ALONE_BYTES: Final = 8 << 20
-"""Content of a segment that stands by itself: half as long, uncompressed Parquet takes 2 % more."""
+ALONE_BYTES: Final = 4 << 20
+"""Content of a segment that stands by itself: shorter ones make uncompressed Parquet larger, longer ones need more memory."""
 TRAILER_BYTES: Final = 4 + 32
 
 _VERSION: Final = 1

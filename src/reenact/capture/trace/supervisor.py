@@ -461,6 +461,8 @@ class Supervisor:
         self._contact(thread, actor, arguments[call.path], self._flags(call, arguments))
 
     def _on_sendmsg(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> None:
+        if not arguments[call.path]:
+            return  # a JVM asks so whether the call is known; it fails by itself
         wide = self._pointer_bytes[arch] == 8
         header = self._memory.read(self._processes.process(thread), arguments[call.path], 16)
         if len(header) < 16:

@@ -6,15 +6,13 @@ import contextlib
 import errno
 import json
 import os
-import pwd
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from reenact import ids
 from reenact.actions.sealing import ensure_logged, fingerprint_key, seal_bundle
-from reenact.capture.host import affinity, limits
+from reenact.capture.conditions import conditions
 from reenact.capture.live import LiveRun, begin, run_live
 from reenact.capture.nesting import parent_run
 from reenact.capture.redact import Redactor
@@ -23,7 +21,6 @@ from reenact.capture.rungs.choose import choose
 from reenact.capture.session import Command, Session
 from reenact.capture.trace import filter as filter_program
 from reenact.capture.trace import seccomp
-from reenact.capture.watcher import watch
 from reenact.errors import ReenactError, UsageError
 from reenact.ids import RunId
 from reenact.settings import job_name
@@ -37,21 +34,19 @@ __all__ = ["RunRequest", "RunResult", "record"]
 _SIGNAL_BASE: Final = 128
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRequest:
+class RunRequest(NamedTuple):
     """What to record."""
 
     argv: tuple[str, ...]
     job: str | None = None
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = {}
+    labels: Mapping[str, str] = {}
     rung: str | None = None
     linger_seconds: float | None = None
     store: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunResult:
+class RunResult(NamedTuple):
     """How it went."""
 
     exit_code: int
@@ -78,7 +73,7 @@ def record(settings: Settings, request: RunRequest) -> RunResult:
         _run_unrecorded(request.argv, str(error) or type(error).__name__)
     result = _run(prepared)
     # Nested, the line would be part of what the outer job wrote, and differ in every replay; the outer run knows its child.
-    return result if parent is None else replace(result, summary_line=None)
+    return result if parent is None else result._replace(summary_line=None)
 
 
 def _say(message: str) -> None:
@@ -104,8 +99,7 @@ def _become(argv: tuple[str, ...]) -> NoReturn:
         os._exit(126)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Prepared:
+class _Prepared(NamedTuple):
     location: str
     run: LiveRun
 
@@ -143,7 +137,7 @@ def _prepare(settings: Settings, request: RunRequest, parent: RunId | None) -> _
     )
     variables, redacted = redactor.variables(environment)
     header = {
-        **_conditions(),
+        **conditions(),
         "parent_run_id": parent,
         "run_id": run_id,
         "started_ns": started,
@@ -177,36 +171,9 @@ def _prepare(settings: Settings, request: RunRequest, parent: RunId | None) -> _
         ignored=(os.path.realpath(location),),
         preimage_max_bytes=settings.capture.preimage_max_bytes,
         linger_seconds=settings.capture.linger_seconds if linger is None else linger,
-        observe=rung.observe if rung else watch,
+        observe=rung.observe if rung else None,
     )
     return _Prepared(location=location, run=run)
-
-
-def _conditions() -> dict[str, Any]:
-    """Describe under what the job is started."""
-    return {
-        "user": _user(),
-        "uid": os.geteuid(),
-        "gid": os.getegid(),
-        "groups": sorted(os.getgroups()),
-        "umask": _umask(),
-        "hostname": os.uname().nodename,
-        "limits": limits(),
-        "affinity": sorted(affinity()),
-    }
-
-
-def _user() -> str:
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
 
 
 def _run(prepared: _Prepared) -> RunResult:

@@ -6,26 +6,26 @@ import fcntl
 import mmap
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from reenact.capture.journal import JournalWriter
-from reenact.capture.session import Ending, RecorderEnds, Roles, Session, SupervisorEnds
-from reenact.capture.watcher import Watch, watch
-from reenact.digests import Digest
+from reenact.capture.roles import RecorderEnds, Roles, SupervisorEnds
+from reenact.capture.session import Ending, Session
 from reenact.errors import StoreError
 from reenact.ids import RunId
 
 if TYPE_CHECKING:
+    # A run is started without them: what is imported here is imported before the first fork.
     from reenact.capture.trace.stat_answers import StatAnswers
+    from reenact.capture.watcher import Watch
+    from reenact.digests import Digest
     from reenact.model.bundle import Bundle
     from reenact.store.opening import Store
 
 __all__ = ["Journal", "LiveRun", "begin", "run_live"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Journal:
+class Journal(NamedTuple):
     """A journal folder that this process has begun and locked."""
 
     folder: str
@@ -52,8 +52,7 @@ def begin(location: str, run_id: RunId) -> Journal:
     return Journal(folder=folder, events=events, lock=lock)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveRun:
+class LiveRun(NamedTuple):
     """What a live recording is made of."""
 
     journal: Journal
@@ -73,8 +72,8 @@ class LiveRun:
     """See :class:`reenact.capture.trace.stat_answers.StatAnswers`."""
     known: Callable[[str], tuple[Digest, int] | None] = lambda _: None
     """See :class:`reenact.capture.intake.Intake`."""
-    observe: Callable[[Watch, SupervisorEnds], NoReturn] = watch
-    """What the supervising process does; the kernel rung's by default."""
+    observe: Callable[[Watch, SupervisorEnds], NoReturn] | None = None
+    """What the supervising process does; the kernel rung's :func:`reenact.capture.watcher.watch` by default."""
 
 
 def run_live(run: LiveRun) -> Ending:
@@ -101,7 +100,9 @@ def run_live(run: LiveRun) -> Ending:
         record(recording, ends)
 
     def supervisor(ends: SupervisorEnds) -> NoReturn:
-        run.observe(
+        from reenact.capture.watcher import Watch, watch  # noqa: PLC0415 - in its own process, while the recorder starts
+
+        (run.observe or watch)(
             Watch(
                 folder=run.journal.folder,
                 journal=run.journal.events,

@@ -115,7 +115,7 @@ class Observation:
             record.changes += how
 
     def _take_p(self, path: str, where: str, reason: str) -> None:
-        self.paths[path].kept = (where, reason)
+        self.paths[path].kept = (where, reason) if where or reason else None
 
     def _take_v(self, path: str, now: str) -> None:
         self.paths[path].now_at = now

@@ -12,7 +12,7 @@ import mmap
 import os
 from typing import Final
 
-from reenact.capture.files import Stat
+from reenact.capture.interface import Stat
 
 __all__ = ["PreimageKeeper"]
 
@@ -44,7 +44,7 @@ class PreimageKeeper:
         return bool(self._held)
 
     def keep(self, path: str, found: Stat, *, needed: int, name_only: bool) -> tuple[str, str]:
-        """See :class:`reenact.capture.files.Preimages`."""
+        """See :class:`reenact.capture.interface.Preimages`."""
         if 0 <= needed <= int.from_bytes(self._stored[:8], "little"):
             return "", "stored"
         source = self._prefix + path
@@ -61,6 +61,12 @@ class PreimageKeeper:
             with contextlib.suppress(OSError):
                 os.unlink(kept)
             return "", f"cannot be copied: {os.strerror(error.errno or 0)}"
+
+    def drop(self, where: str) -> None:
+        """See :class:`reenact.capture.interface.Preimages`; what is kept in a descriptor stays open, as its number may be in use."""
+        if where.startswith(f"{self._folder}/"):
+            with contextlib.suppress(OSError):
+                os.unlink(where)
 
     def _link(self, source: str, kept: str) -> bool:
         try:

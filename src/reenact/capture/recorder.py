@@ -15,8 +15,10 @@ import select
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+from msgspec import structs
 
 from reenact import canonical
 from reenact.capture import hazards as hazard_rules
@@ -30,7 +32,6 @@ from reenact.capture.intake import Intake
 from reenact.capture.journal import decode
 from reenact.capture.media import media_type
 from reenact.capture.observation import Observation
-from reenact.capture.session import serve_remains
 from reenact.digests import Digest
 from reenact.errors import ReenactError
 from reenact.model import manifest
@@ -40,7 +41,7 @@ from reenact.model.paths import to_text
 from reenact.model.summary import summary_line
 
 if TYPE_CHECKING:
-    from reenact.capture.session import RecorderEnds
+    from reenact.capture.roles import RecorderEnds
     from reenact.store.opening import Store
     from reenact.store.writer import ObjectWriter
 
@@ -168,6 +169,8 @@ def _listen(ends: RecorderEnds) -> threading.Event:
             ends.relays[int(said)].open = False
             os.close(ends.relays[int(said)].source)
         if not said:
+            from reenact.capture.remains import serve_remains  # noqa: PLC0415 - only when the main process was killed
+
             serve_remains(ends.relays, -1)
         over.set()
 
@@ -295,7 +298,7 @@ def finish_run(
     environment_hazards: list[Hazard] = []
     if recording.as_described is not None:
         original = recording.as_described
-        environment = replace(original.environment, manifest=manifest_digest)
+        environment = structs.replace(original.environment, manifest=manifest_digest)
         observed_code = original.code
         found.unobserved.update(
             {at: why for at, why in original.unobserved.items() if at.startswith(("environment.", "code."))}

@@ -13,7 +13,7 @@ from typing import Final, NoReturn
 from reenact.capture.files import FileStates
 from reenact.capture.journal import JournalWriter
 from reenact.capture.preimage import PreimageKeeper
-from reenact.capture.session import SupervisorEnds
+from reenact.capture.roles import SupervisorEnds
 from reenact.capture.trace import seccomp
 from reenact.capture.trace.filesystem import LiveFileSystem
 from reenact.capture.trace.processes import ROOT

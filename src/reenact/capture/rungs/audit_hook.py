@@ -20,9 +20,9 @@ from typing import Final, NoReturn
 from reenact.capture.files import FileStates
 from reenact.capture.journal import JournalWriter
 from reenact.capture.preimage import PreimageKeeper
+from reenact.capture.roles import SupervisorEnds
 from reenact.capture.rungs.notebook import IDLE_MILLISECONDS, Notebook, asked, locate
 from reenact.capture.rungs.strace_tree import Tree
-from reenact.capture.session import SupervisorEnds
 from reenact.capture.trace.filesystem import LiveFileSystem
 from reenact.capture.trace.sockets import Address
 from reenact.capture.watcher import Watch
@@ -37,6 +37,8 @@ _PAYLOAD: Final = os.path.join(os.path.dirname(__file__), "payload")
 _MESSAGE_BYTES: Final = 1 << 16
 _BACKLOG: Final = 128
 _CREDENTIALS: Final = struct.Struct("3i")
+_ANY_THREAD: Final = -2
+"""Which thread of a Python reports is not known, so that its next report says nothing about what it reported before."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -216,7 +218,7 @@ class _Listener:
 
     def _on_remove(self, process: int, actor: str, fields: list[str]) -> None:
         del process
-        self._states.removed(actor, fields[0])
+        self._states.removed(_ANY_THREAD, actor, fields[0])
 
     def _on_truncate(self, process: int, actor: str, fields: list[str]) -> None:
         del process

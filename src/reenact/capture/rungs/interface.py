@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NoReturn, Protocol
 
-from reenact.capture.session import SupervisorEnds
+from reenact.capture.roles import SupervisorEnds
 from reenact.capture.watcher import Watch
 
 __all__ = ["Rung"]

@@ -22,7 +22,8 @@ from collections import OrderedDict
 from collections.abc import Callable
 from typing import Any, Final
 
-from reenact.capture.files import FileStates, Stat
+from reenact.capture.files import FileStates
+from reenact.capture.interface import Stat
 
 __all__ = ["Hindsight", "LateJournal", "LatePreimages", "birth_ns", "imagined"]
 
@@ -63,7 +64,7 @@ def imagined(kind: int) -> Stat:
 
 
 class Hindsight:
-    """The file tree as it was before the call that is being booked; see :class:`reenact.capture.files.FileSystem`."""
+    """The file tree as it was before the call that is being booked; see :class:`reenact.capture.interface.FileSystem`."""
 
     def __init__(self, since_ns: int) -> None:
         self.since_ns = since_ns
@@ -177,7 +178,7 @@ class LatePreimages:
             os.close(descriptor)
 
     def keep(self, path: str, found: Stat, *, needed: int, name_only: bool) -> tuple[str, str]:
-        """See :class:`reenact.capture.files.Preimages`."""
+        """See :class:`reenact.capture.interface.Preimages`."""
         del found
         if 0 <= needed <= self._stored_to():
             return "", "stored"
@@ -186,6 +187,9 @@ class LatePreimages:
             self._given.append(descriptor)
             return f"/proc/{os.getpid()}/fd/{descriptor}", ""
         return "", "changed before it could be kept"
+
+    def drop(self, where: str) -> None:
+        """See :class:`reenact.capture.interface.Preimages`; never asked for, as only calls that succeeded are booked."""
 
 
 class LateJournal:

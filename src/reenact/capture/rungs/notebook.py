@@ -10,7 +10,7 @@ from typing import Any, Final, NoReturn
 
 from reenact.capture.files import FileStates
 from reenact.capture.journal import JournalWriter
-from reenact.capture.session import SupervisorEnds
+from reenact.capture.roles import SupervisorEnds
 from reenact.capture.trace import sockets
 from reenact.capture.trace.processes import ROOT
 from reenact.capture.trace.programs import MAX_INTERPRETERS, interpreter_of

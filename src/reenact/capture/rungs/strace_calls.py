@@ -16,6 +16,7 @@ from reenact.capture.rungs.strace_tree import Tree
 from reenact.capture.trace.sockets import Address
 from reenact.capture.trace.syscalls import CALLS
 from reenact.capture.trace.syscalls import Call as Shape
+from reenact.capture.walk import is_special
 
 __all__ = ["BIRTHS", "Booking", "parse_address", "traced"]
 
@@ -177,7 +178,7 @@ class Booking:
     def _open(self, call: Call, actor: str, path: str, flags: int) -> None:
         if not path:
             return
-        if path.startswith(("/proc/", "/dev/")) and call.where and not call.where.startswith(("/proc/", "/dev/")):
+        if is_special(path) and call.where and not is_special(call.where):
             path = call.where  # a name that leads to a file some process has open
         if not self._worked(call):
             if not flags & _CHANGES and call.error in _ABSENT:
@@ -286,7 +287,9 @@ class Booking:
             self._notebook.gap("strace-late", "it was removed before it could be looked at", where)
             return
         self._files.folders.discard(where)
-        self._states.removed(actor, where)
+        self._states.removed(call.thread, actor, where)
+        self._files.pretend = {where: None}
+        self._states.settle(call.thread)
 
     def _on_truncate(self, call: Call, shape: Shape, actor: str) -> None:
         if self._worked(call):
@@ -302,7 +305,7 @@ class Booking:
         path = self._path(call, shape)
         if call.name == "chdir" and call.result == 0:
             self._tree.moved(call.thread, os.path.normpath(path))
-        if not path or path.startswith(("/proc/", "/dev/")):
+        if not path or is_special(path):
             return
         follow = self._follows(call, shape)
         self._states.probed(path, follow)

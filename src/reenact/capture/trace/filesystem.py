@@ -1,4 +1,4 @@
-"""The live file tree behind :class:`reenact.capture.files.FileSystem`: direct system calls below a prefix.
+"""The live file tree behind :class:`reenact.capture.interface.FileSystem`: direct system calls below a prefix.
 
 The prefix is empty when recording, and ``/proc/PID/root`` when the observed processes live in a closed world of their own.
 """
@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 
-from reenact.capture.files import Stat
+from reenact.capture.interface import Stat
 
 __all__ = ["LiveFileSystem"]
 

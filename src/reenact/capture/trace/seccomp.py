@@ -98,9 +98,23 @@ def install(program: bytes) -> tuple[int, bool]:
     )
 
 
+def _unfiltered() -> bool:
+    """Tell whether this process is under no filter, on a kernel with notifications (5.0); False also when it cannot be told."""
+    try:
+        with open("/proc/self/status", "rb") as status, open("/proc/sys/kernel/seccomp/actions_avail", "rb") as actions:
+            return b"\nSeccomp:\t0\n" in status.read() and b"user_notif" in actions.read().split()
+    except OSError:
+        return False
+
+
 @functools.cache
 def probe(program: bytes) -> int:
-    """Try in a child whether a listener can be had here; 0, or the errno of the refusal (EBUSY: inside another recording)."""
+    """Find out whether a listener can be had here; 0, or the errno of the refusal (EBUSY: inside another recording).
+
+    A child tries it, unless nothing above us filters and the kernel says that it knows notifications: then nobody can refuse.
+    """
+    if _SYS_SECCOMP >= 0 and _unfiltered():
+        return 0
     readable, writable = os.pipe()
     process = os.fork()
     if not process:

@@ -26,6 +26,7 @@ from reenact.capture.trace.programs import MAX_INTERPRETERS, interpreter_of
 from reenact.capture.trace.stat_answers import StatAnswers
 from reenact.capture.trace.syscalls import ABIS, AT_FDCWD, CALLS, Call
 from reenact.capture.trace.tracee import Memory, Unreadable, absolute
+from reenact.capture.walk import is_special
 
 __all__ = ["REQUEST", "Observer", "Supervisor"]
 
@@ -286,7 +287,7 @@ class Supervisor:
             path = self._through_descriptor(thread, path)
         if flags & _CHANGES:
             for states in self._states(actor):
-                states.opened(actor, path, flags)
+                states.opened(actor, path, flags, thread)
             return None
 
         def later() -> None:
@@ -378,7 +379,7 @@ class Supervisor:
     def _on_unlink(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> None:  # noqa: ARG002
         path = self._path(thread, call, arguments)
         for states in self._states(actor):
-            states.removed(actor, path)
+            states.removed(thread, actor, path)
 
     def _on_truncate(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> None:  # noqa: ARG002
         path = self._path(thread, call, arguments)
@@ -394,7 +395,7 @@ class Supervisor:
 
     def _on_probe(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> Later | None:  # noqa: ARG002
         path = self._path(thread, call, arguments)
-        if not path or path.startswith(("/proc/", "/dev/")):
+        if not path or is_special(path):
             return None
         follow = call.follow and not self._flags(call, arguments) & _AT_SYMLINK_NOFOLLOW
 
@@ -408,7 +409,7 @@ class Supervisor:
         if self.stat_answers is None:
             return self._on_probe(thread, actor, call, arguments, arch)
         path = self._path(thread, call, arguments)
-        if not path or path.startswith(("/proc/", "/dev/")) or self._pointer_bytes[arch] != _WIDE:
+        if not path or is_special(path) or self._pointer_bytes[arch] != _WIDE:
             return None
         follow = call.follow and not self._flags(call, arguments) & _AT_SYMLINK_NOFOLLOW
         states = self.observers[0].states

@@ -26,7 +26,7 @@ from reenact.capture.relay import Relay, Spool, StreamFilter
 from reenact.capture.standard_input import StandardInput
 from reenact.capture.trace import filter as filter_program
 from reenact.capture.trace import seccomp
-from reenact.capture.trace.supervisor import REQUEST
+from reenact.capture.trace.standard_input import REQUEST
 from reenact.errors import CaptureError
 
 __all__ = ["CLOSED", "Command", "Ending", "Roles", "Session", "name_process"]
@@ -80,6 +80,9 @@ class Roles:
 
     recorder: Callable[[RecorderEnds], NoReturn]
     supervisor: Callable[[SupervisorEnds], NoReturn]
+    join: Callable[[int, int, int], socket.socket] | None = None
+    """In place of a supervisor of our own: has the one of the recording around this one observe the job, given the process
+    ids of job and recorder, and the writable end of the recorder's wake-up pipe; gives the connection to it."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -243,7 +246,10 @@ class Session:
         controls[1].close()
         os.close(wakes[0])
         os.close(results[1])
-        if self._listener >= 0 or self.instead_of_filter is not None:
+        watcher = watchers[0]
+        if roles.join is not None:
+            watcher = roles.join(job, self._recorder, wakes[1])
+        elif self._listener >= 0 or self.instead_of_filter is not None:
             if self._listener >= 0:
                 seccomp.set_synchronous(self._listener)
             ends = SupervisorEnds(
@@ -261,7 +267,7 @@ class Session:
             self._supervisor = self._fork_role("reenact-super", close, lambda: roles.supervisor(ends), detached=True)
         os.close(wakes[1])
         watchers[1].close()
-        if self.instead_of_filter is not None:
+        if self.instead_of_filter is not None and roles.join is None:
             with contextlib.suppress(OSError):
                 watchers[0].recv(1)  # such an observer says when it is ready; a dead one holds nothing up
         signals = self._handle_signals()  # after the last fork, and before the job can make anybody send one
@@ -271,9 +277,11 @@ class Session:
         if self._stdin_kept and self._listener >= 0:
             spool = Spool(f"{self.folder}/stdin", self.stream_max_bytes, self.new_filter)
             self._stdin = StandardInput(0, self._listener, spool)
-        status = self._wait(signals, watchers[0], controls[0])
+        status = self._wait(signals, watcher, controls[0])
         result = self._finish(controls[0], results[0])
-        return Ending(status, result, "" if self._supervisor else message.decode(errors="replace"))
+        return Ending(
+            status, result, "" if self._supervisor or roles.join is not None else message.decode(errors="replace")
+        )
 
     def _let_go(self) -> None:
         """Hold nothing of the caller's: whoever reads its output must not wait for us."""

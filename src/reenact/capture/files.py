@@ -132,11 +132,23 @@ class FileStates:
 
     # --- resolving paths
 
-    def _ignore(self, path: str) -> bool:
+    def ignore(self, folder: str) -> None:
+        """Ignore a folder, given as a canonical path, and all below it from now on."""
+        if folder not in self._ignored:
+            self._ignored += (folder,)
+            self._folders = {path for path in self._folders if not self.ignores(path)}
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """The folders that are ignored."""
+        return self._ignored
+
+    def ignores(self, path: str) -> bool:
+        """Tell whether a canonical path is ignored."""
         return any(path == root or path.startswith(root + "/") for root in self._ignored)
 
     def _special(self, path: str) -> bool:
-        return path.startswith(("/proc/", "/dev/")) or path in _SPECIAL or (bool(self._ignored) and self._ignore(path))
+        return path.startswith(("/proc/", "/dev/")) or path in _SPECIAL or (bool(self._ignored) and self.ignores(path))
 
     def _note(self, path: str, state: Stat) -> Seen | None:
         """Enter a path that is there; None when it is there because of the run."""
@@ -191,7 +203,7 @@ class FileStates:
                 return path, None
             if not (follow and stat.S_ISLNK(state.st_mode)):
                 self._note(path, state)
-                if stat.S_ISDIR(state.st_mode):
+                if stat.S_ISDIR(state.st_mode) and not self.ignores(path):
                     self._folders.add(path)
                 return path, state
         return self._walk_slowly(path, follow)

@@ -14,9 +14,8 @@ import contextlib
 import hashlib
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from reenact import atomic, canonical, clock
 from reenact.errors import SignatureInvalid, StoreError
@@ -39,8 +38,7 @@ _PEM_BEGIN: Final = b"-----BEGIN PRIVATE KEY-----\n"
 _PEM_END: Final = b"\n-----END PRIVATE KEY-----\n"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PublicKey:
+class PublicKey(NamedTuple):
     """A public key with its validity."""
 
     key_id: str

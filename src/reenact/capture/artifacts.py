@@ -5,8 +5,9 @@ from __future__ import annotations
 import os
 import stat
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from reenact.capture.classify import Classifier, is_by_product
 from reenact.capture.intake import Content, Intake, user_attributes
@@ -33,16 +34,15 @@ def entry_type(mode: int) -> EntryType:
     return _TYPES.get(stat.S_IFMT(mode), "device")
 
 
-@dataclass(slots=True)
-class Sorted:
+class Sorted(msgspec.Struct):
     """Every path a run touched that was there before, sorted by what it is."""
 
-    environment: list[Entry] = field(default_factory=list)
-    host: list[Entry] = field(default_factory=list)
+    environment: list[Entry] = []
+    host: list[Entry] = []
     """Files of /sys: they describe the machine."""
-    artifacts: list[Artifact] = field(default_factory=list)
-    unobserved: dict[str, str] = field(default_factory=dict)
-    lost: list[tuple[str, str]] = field(default_factory=list)
+    artifacts: list[Artifact] = []
+    unobserved: dict[str, str] = {}
+    lost: list[tuple[str, str]] = []
     """Name and reason of every content a replay needs and that was not kept."""
 
 

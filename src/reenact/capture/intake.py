@@ -9,8 +9,9 @@ import os
 import stat
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Protocol
+
+import msgspec
 
 from reenact.capture.observation import PathRecord
 from reenact.digests import Digest
@@ -47,8 +48,7 @@ class StatCache(Protocol):
         """Give the digest of a file with exactly this stat, if its bytes are in the store."""
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(msgspec.Struct, frozen=True):
     """Bytes that are in the store."""
 
     digest: Digest

@@ -15,9 +15,9 @@ import select
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Final, NoReturn
 
+import msgspec
 from msgspec import structs
 
 from reenact import canonical
@@ -54,8 +54,7 @@ _STAT_SENSITIVE: Final = frozenset({"git", "uv", "hg", "rsync", "make", "gmake",
 """Programs that compare inode numbers or change times with what they noted before."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recording:
+class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """What the recorder needs to know."""
 
     folder: str

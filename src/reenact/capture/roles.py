@@ -13,9 +13,13 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 if TYPE_CHECKING:
-    from reenact.capture.relay import Relay
+    import mmap
+    import socket
 
-__all__ = ["FORWARDED", "KEYBOARD", "RecorderEnds", "Roles", "SupervisorEnds", "fork_role", "name_process"]
+    from reenact.capture.relay import Relay
+    from reenact.capture.trace.stat_answers import StatAnswers
+
+__all__ = ["FORWARDED", "KEYBOARD", "RecorderEnds", "Roles", "SupervisorEnds", "Watch", "fork_role", "name_process"]
 
 FORWARDED: Final = (signal.SIGTERM, signal.SIGHUP, signal.SIGUSR1, signal.SIGUSR2)
 """Signals that are the job's business, whoever gets them."""
@@ -58,11 +62,37 @@ class SupervisorEnds(NamedTuple):
     """What is read is recorded too (a pipe), not only that something was (a terminal)."""
 
 
+class Watch(NamedTuple):
+    """What the supervisor needs to know of a run."""
+
+    folder: str
+    """The journal folder."""
+    journal: int
+    """Descriptor of the journal, open for appending; the header is already in it."""
+    lock: int
+    stored: mmap.mmap
+    """Shared with the recorder: how far it has stored what the journal asks for."""
+    redact: Callable[[Sequence[str]], Sequence[str]]
+    """Takes the secrets out of a command line."""
+    ignored: tuple[str, ...]
+    """Folders of ours (the store), which are no part of the run."""
+    preimage_max_bytes: int
+    linger_seconds: float
+    inherited: tuple[tuple[str, str], ...]
+    """Files the job was given already open: path, and ``r`` read, ``w`` on top of what is there, or ``t`` from empty."""
+    cwd: str
+    stat_answers: StatAnswers | None = None
+    """In a replay: what stat is answered."""
+
+
 class Roles(NamedTuple):
     """What the two observers do; called in freshly forked processes, and must not return."""
 
     recorder: Callable[[RecorderEnds], NoReturn]
     supervisor: Callable[[SupervisorEnds], NoReturn]
+    join: Callable[[int, int, int], socket.socket] | None = None
+    """In place of a supervisor of our own: has the one of the recording around this one observe the job, given the process
+    ids of job and recorder, and the writable end of the recorder's wake-up pipe; gives the connection to it."""
 
 
 def name_process(name: str) -> None:

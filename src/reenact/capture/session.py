@@ -100,6 +100,7 @@ class Session:
         self.new_filter = new_filter
         self.instead_of_filter = instead_of_filter
         self._job = 0
+        self._recorder = 0
         self._relays: list[Relay] = []
         self._job_ends: dict[int, int] = {}
         self._only_the_jobs: list[int] = []
@@ -187,7 +188,7 @@ class Session:
     def _start_recorder(self, roles: Roles, pipes: _Pipes, prefix: str) -> None:
         ends = RecorderEnds(pipes.wake[0], pipes.control[0], pipes.result[1], self._relays, prefix)
         ours = [pipes.wake[1], pipes.control[1], pipes.result[0], *self._only_the_jobs]
-        fork_role("reenact-record", self.folder, ours, lambda: roles.recorder(ends), detached=False)
+        self._recorder = fork_role("reenact-record", self.folder, ours, lambda: roles.recorder(ends), detached=False)
         for descriptor in (pipes.wake[0], pipes.control[0], pipes.result[1]):
             os.close(descriptor)
 
@@ -208,12 +209,14 @@ class Session:
         from reenact.capture.waiting import Watchman  # noqa: PLC0415 - same
 
         ours, theirs = socket.socketpair()
-        supervisor = 0
-        if launched.listener >= 0 or self.instead_of_filter is not None:
+        watcher, supervisor = ours, 0
+        if roles.join is not None:
+            watcher = roles.join(launched.job, self._recorder, pipes.wake[1])
+        elif launched.listener >= 0 or self.instead_of_filter is not None:
             supervisor = self._start_supervisor(roles, pipes, launched, prefix, ours.fileno(), theirs.fileno())
         os.close(pipes.wake[1])
         theirs.close()
-        if self.instead_of_filter is not None:
+        if self.instead_of_filter is not None and roles.join is None:
             with contextlib.suppress(OSError):
                 ours.recv(1)  # such an observer says when it is ready; a dead one holds nothing up
         watchman = Watchman(launched, self._relays, supervisor, self.folder)
@@ -223,15 +226,15 @@ class Session:
         launched.channel.close()
         if self._stdin_kept and launched.listener >= 0:
             watchman.stdin = self._standard_input(launched.listener)
-        status = watchman.wait_for_job(ours)
+        status = watchman.wait_for_job(watcher)
         with contextlib.suppress(OSError):
-            ours.send(b"X")
+            watcher.send(b"X")
         with contextlib.suppress(OSError):
             os.write(pipes.control[1], b"X")
         result = watchman.wait_for_recorder(pipes.result[0])
         os.close(pipes.control[1])
         watchman.leave()
-        return Ending(status, result, "" if supervisor else launched.message)
+        return Ending(status, result, "" if supervisor or roles.join is not None else launched.message)
 
     def _start_supervisor(
         self, roles: Roles, pipes: _Pipes, launched: Launched, prefix: str, ours: int, theirs: int

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from reenact.capture.remains import answer, gone, leave_behind
 from reenact.capture.roles import FORWARDED, KEYBOARD
-from reenact.capture.trace.supervisor import REQUEST
+from reenact.capture.trace.standard_input import REQUEST
 
 if TYPE_CHECKING:
     from reenact.capture.launch import Launched

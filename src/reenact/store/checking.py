@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from reenact import digests
 from reenact.digests import Digest
@@ -27,8 +28,7 @@ _THREADS: Final = 2
 _GONE: Final = "it was in {}, which is gone"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class Task(msgspec.Struct, frozen=True, kw_only=True):
     """One object to check, at one place."""
 
     digest: Digest

@@ -23,8 +23,9 @@ it follows from the length of the whole, from the index, or from the form.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from reenact.store.compression import Compressor, Corrupt, decompress
 
@@ -83,8 +84,7 @@ class Malformed(ValueError):
     """Bytes are not a stored object, or not one this version can read; the text says what they are."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Header:
+class Header(msgspec.Struct, frozen=True, kw_only=True):
     """What a stored object says about itself."""
 
     form: int

@@ -9,8 +9,9 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from reenact import digests
 from reenact.atomic import TEMPORARY_PREFIX
@@ -34,8 +35,7 @@ _BLOCKS: Final = 8
 """Blocks between reader and helper: enough that neither waits for the other's hiccups; 8 MiB."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Added:
+class Added(msgspec.Struct, frozen=True, kw_only=True):
     """What was put."""
 
     digest: Digest

@@ -180,11 +180,31 @@ class Guests:
         self._supervisor.add(guest.run.observer)
         guest.recording = True
         guest.run.begin(restricted=self._restricted)
-        if said["terminal"] and not self._supervisor.stdin.is_terminal:
-            guest.run.observer.gap("stdin", "standard input is a terminal, which is not recorded", "stdin")
+        self._watch_stdin(guest.run, **said["stdin"])
         self._supervisor.set_aside(said["recorder"])
         with contextlib.suppress(OSError):
             os.symlink(self._path, f"{watch.folder}/{JOIN}")  # for runs inside this one
+
+    def _watch_stdin(self, run: Observed, kind: str, source: list[int]) -> None:
+        """Standard input that nobody reads is recorded as empty; one that is read is not recorded, and named as such."""
+        spool = f"{run.watch.folder}/stdin"
+
+        def read() -> None:
+            if kind == "terminal":
+                run.observer.gap("stdin", "standard input was read from a terminal, which is not recorded", "stdin")
+            else:
+                os.unlink(spool)
+
+        if kind not in ("pipe", "socket", "terminal"):
+            return
+        if not self._supervisor.stdin.notices:
+            if kind == "terminal":
+                read()
+            return
+        if kind != "terminal":
+            os.close(os.open(spool, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600))
+        device, inode = source
+        run.observer.stdin, run.observer.stdin_read = (device, inode), read
 
     # --- how it ends
 

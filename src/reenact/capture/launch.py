@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import mmap
 import os
+import select
 import signal
 import socket
 import struct
@@ -40,6 +42,8 @@ class Launched(NamedTuple):
     """Send on it to let the job go."""
     listener: int
     """-1 without one."""
+    heard: mmap.mmap
+    """8 bytes shared with who receives notifications: the number of the last one received; see `seccomp.release_stranded`."""
     message: str
     """``installed``, ``restricted`` (no_new_privs had to be set), ``elsewhere``, or why there is no listener."""
 
@@ -80,7 +84,23 @@ def launch(
             os.set_inheritable(listener, False)
         elif kind == _SCM_CREDENTIALS:
             job = _CREDENTIALS.unpack(data)[0]
-    return Launched(process, job, ours, listener, message.decode(errors="replace"))
+    heard = mmap.mmap(-1, 8)
+    if listener >= 0:
+        heard[:8] = _first_heard(listener).to_bytes(8, "little")
+    return Launched(process, job, ours, listener, heard, message.decode(errors="replace"))
+
+
+def _first_heard(listener: int) -> int:
+    """Answer the first call, which the job makes for just that, and give its number; 0 when the job is gone."""
+    poll = select.poll()
+    poll.register(listener, select.POLLIN)
+    buffer = bytearray(seccomp.NOTIFICATION_BYTES)
+    while any(event & select.POLLIN for _, event in poll.poll()):
+        if seccomp.receive(listener, buffer):
+            notification = int(seccomp.unpack(buffer)[0])
+            seccomp.continue_call(listener, notification)
+            return notification
+    return 0
 
 
 def _become(
@@ -135,5 +155,6 @@ def _install(channel: socket.socket, instead: Callable[[], None] | None, *, stdi
     channel.sendmsg([message], rights, filter_program.PASSPORT_FLAGS)
     if listener >= 0:
         os.close(listener)
+        os.access("/", os.F_OK)  # the call whose number the main process learns
     channel.recv(2)
     channel.close()

@@ -147,7 +147,7 @@ def _joining(run: LiveRun, outer: Outer, watch: Watch, memory: int) -> Callable[
         facts = {
             "job": job,
             "recorder": recorder,
-            "terminal": run.header["streams"]["stdin"]["kind"] == "terminal",
+            "stdin": {"kind": run.header["streams"]["stdin"]["kind"], "source": _identity(0)},
             "secrets": run.secrets(),
         }
         # Where that fails, the recorder finds that nobody writes the journal, and says so in the bundle.
@@ -155,6 +155,15 @@ def _joining(run: LiveRun, outer: Outer, watch: Watch, memory: int) -> Callable[
         return outer.connection
 
     return join
+
+
+def _identity(descriptor: int) -> tuple[int, int]:
+    """Give device and inode of what a descriptor leads to; zeros when it is closed."""
+    try:
+        found = os.fstat(descriptor)
+    except OSError:
+        return 0, 0
+    return found.st_dev, found.st_ino
 
 
 def _inherited(streams: dict[str, dict[str, Any]]) -> tuple[tuple[str, str], ...]:

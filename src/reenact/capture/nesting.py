@@ -150,7 +150,7 @@ class Outer:
         Args:
             watch: The run.
             descriptors: Of its journal, its lock, its wake-up pipe (to write to), and its shared memory.
-            facts: ``job`` and ``recorder``, process ids; ``terminal``, whether standard input is one; ``secrets``, see
+            facts: ``job`` and ``recorder``, process ids; ``stdin``, its kind and its device and inode; ``secrets``, see
                 :meth:`reenact.capture.redact.Redactor.state`.
 
         Returns:

@@ -60,6 +60,8 @@ class SupervisorEnds(NamedTuple):
     """Device and inode of what standard input is, when reading from it is to be noticed."""
     stdin_kept: bool
     """What is read is recorded too (a pipe), not only that something was (a terminal)."""
+    heard: mmap.mmap
+    """Shared with the main process: the number of the notification received last, in 8 bytes."""
 
 
 class Watch(NamedTuple):

@@ -252,6 +252,7 @@ class Session:
             prefix=prefix,
             stdin=self._stdin_pipe,
             stdin_kept=self._stdin_kept,
+            heard=launched.heard,
         )
         others = [pipes.control[1], pipes.result[0], ours, launched.channel.fileno()]
         close = others + [relay.source for relay in self._relays]

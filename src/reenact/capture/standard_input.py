@@ -38,6 +38,11 @@ class StandardInput:
         """Whether anybody waits for input: only then is the pipe looked at."""
         return bool(self._requests)
 
+    @property
+    def held(self) -> frozenset[int]:
+        """The notifications that are still to be answered."""
+        return frozenset(request[0] for request in self._requests)
+
     def take(self, data: bytes) -> None:
         """Take requests as the supervisor sends them."""
         for start in range(0, len(data) - REQUEST.size + 1, REQUEST.size):

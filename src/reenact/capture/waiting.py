@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 from reenact.capture.remains import answer, gone, leave_behind
 from reenact.capture.roles import FORWARDED, KEYBOARD
+from reenact.capture.trace import seccomp
 from reenact.capture.trace.standard_input import REQUEST
 
 if TYPE_CHECKING:
@@ -44,6 +45,7 @@ class Watchman:
         """
         self._job = launched.process
         self._listener = launched.listener
+        self._heard = launched.heard
         self._relays = relays
         self._supervisor = supervisor
         self._folder = folder
@@ -147,9 +149,15 @@ class Watchman:
             self.stdin.take(requests)
             return True
         if self._listener >= 0:
+            self._release_stranded()
             handlers[self._listener] = self._answer_if_asked
             poll.register(self._listener, select.POLLIN)
         return False
+
+    def _release_stranded(self) -> None:
+        """The supervisor may have been killed between receiving a call and answering it: nobody else would."""
+        heard = int.from_bytes(self._heard[:8], "little")
+        seccomp.release_stranded(self._listener, heard, self.stdin.held if self.stdin is not None else ())
 
     def _answer_if_asked(self, event: int) -> bool:
         if not event & select.POLLIN:
@@ -178,9 +186,12 @@ class Watchman:
         for source in by_source:
             poll.register(source, select.POLLIN)
         data = b""
-        if self._listener >= 0 and self._supervisor and gone(self._supervisor):
-            poll.register(self._listener, select.POLLIN)
+        answering = False
         while True:
+            if not answering and self._listener >= 0 and self._supervisor and gone(self._supervisor):
+                answering = True
+                self._release_stranded()
+                poll.register(self._listener, select.POLLIN)
             for descriptor, event in poll.poll(_LOOK_AGAIN_MILLISECONDS):
                 if descriptor == result:
                     chunk = os.read(result, _READ_BYTES)
@@ -201,7 +212,9 @@ class Watchman:
 
     def leave(self) -> None:
         """All is over but for what outlives the job: leave a process that looks after it."""
-        unanswered = bool(self._supervisor) and gone(self._supervisor)
+        unanswered = self._listener >= 0 and bool(self._supervisor) and gone(self._supervisor)
+        if unanswered:
+            self._release_stranded()
         leave_behind({relay.source: relay for relay in self._relays}, self._listener if unanswered else -1)
 
 

@@ -21,6 +21,7 @@ _PATIENCE_SECONDS: Final = 0.002
 def watch(watch: Watch, ends: SupervisorEnds) -> NoReturn:
     """Run the supervisor in its own process; never returns."""
     supervisor = Supervisor(ends.listener, ends.root, ends.prefix)
+    supervisor.heard = ends.heard
     supervisor.stat_answers = watch.stat_answers
     run = Observed(watch, ROOT, ends.wake, prefix=ends.prefix)
     supervisor.add(run.observer)

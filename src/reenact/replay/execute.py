@@ -9,7 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Final
 
 from reenact.capture.launch import CLOSED
 from reenact.capture.live import Journal, LiveRun, run_live
@@ -290,18 +290,28 @@ def _open_stdin(stream: Stream, execution: Execution, upper: str, lowers: tuple[
     return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
 
+_PIPE_BYTES: Final = 1 << 16
+"""What a pipe takes without a reader, by default."""
+
+
 def _pipe_of(data: bytes) -> int:
     """Give the reading end of a pipe through which `data` comes."""
     readable, writable = os.pipe()
-
-    def feed() -> None:
-        rest = memoryview(data)
-        with contextlib.suppress(OSError):
+    if len(data) <= _PIPE_BYTES:
+        os.write(writable, data)
+        os.close(writable)
+        return readable
+    if (
+        not os.fork()
+    ):  # a process, not a thread: the writing end must be nowhere else, or the job would never see its end
+        try:
+            os.close(readable)
+            rest = memoryview(data)
             while rest:
                 rest = rest[os.write(writable, rest) :]
-        os.close(writable)
-
-    threading.Thread(target=feed, daemon=True).start()
+        finally:
+            os._exit(0)
+    os.close(writable)
     return readable
 
 

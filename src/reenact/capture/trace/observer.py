@@ -35,6 +35,10 @@ class Observer:
     """Actor, kind and name of the contacts that have been told of."""
     bound: set[str] = field(default_factory=set)
     """Abstract socket names that its own processes serve."""
+    stdin: tuple[int, int] | None = None
+    """Device and inode of its own standard input, while nobody was seen to read from it."""
+    stdin_read: Callable[[], None] | None = None
+    """Called when somebody does."""
     _gaps: set[tuple[str, str, str]] = field(default_factory=set)
 
     def covers(self, actor: str) -> bool:
@@ -50,6 +54,12 @@ class Observer:
         if (code, message, subject) not in self._gaps:
             self._gaps.add((code, message, subject))
             self.journal.write(["h", code, message, subject])
+
+    def note_stdin(self, source: tuple[int, int]) -> None:
+        """Note that one of its processes reads from its standard input."""
+        if source == self.stdin and self.stdin_read is not None:
+            self.stdin = None
+            self.stdin_read()
 
     def flush(self) -> None:
         """Make what was seen visible to the recorder."""

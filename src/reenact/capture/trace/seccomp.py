@@ -13,6 +13,7 @@ import select
 import signal
 import struct
 import time
+from collections.abc import Container
 from typing import Final
 
 from reenact.errors import CaptureError
@@ -25,6 +26,7 @@ __all__ = [
     "is_waiting",
     "probe",
     "receive",
+    "release_stranded",
     "respond",
     "set_synchronous",
     "unpack",
@@ -33,6 +35,8 @@ __all__ = [
 _SYS_SECCOMP: Final = {"x86_64": 317, "aarch64": 277}.get(os.uname().machine, -1)
 _SET_MODE_FILTER: Final = 1
 _NEW_LISTENER: Final = 1 << 3
+_STRANDED_RANGE: Final = 4096
+"""So many calls may have been made at once, and their callers killed, between two that were received."""
 _WAIT_KILLABLE_RECV: Final = 1 << 5
 """Linux 5.19: a signal does not interrupt a call that is being looked at (else Go's preemption signals restart it for ever)."""
 _PR_SET_NO_NEW_PRIVS: Final = 38
@@ -166,6 +170,24 @@ def is_waiting(listener: int, notification: int) -> bool:
     except OSError:
         return False
     return True
+
+
+def release_stranded(listener: int, heard: int, held: Container[int] = ()) -> int:
+    """Let the calls through that somebody who is gone had received and not answered; give their number.
+
+    The kernel hands a notification out once, and numbers them one after the other (kernel/seccomp.c, next_id), so what was
+    received last is at or soon after the number heard last.
+
+    Args:
+        listener: The listener.
+        heard: A number that is known to have been received, and nothing before it stranded.
+        held: Numbers that somebody still answers.
+    """
+    found = 0
+    for notification in range(heard, heard + _STRANDED_RANGE):
+        if notification not in held and is_waiting(listener, notification % (1 << 64)):
+            found += continue_call(listener, notification % (1 << 64))
+    return found
 
 
 def answer_blindly(listener: int, stop: int = -1) -> bool:

@@ -43,6 +43,8 @@ class StandardInput:
         self._source: tuple[int, int] | None = None
         self._kept = False
         self._server = -1
+        self.notices = False
+        """Whether the filter asks about reads from descriptor 0, of whatever it is."""
         self._passed: deque[int] = deque(maxlen=_MAX_PASSED)
 
     def watch(self, source: tuple[int, int], *, kept: bool, server: int) -> None:
@@ -54,11 +56,7 @@ class StandardInput:
             server: A descriptor that leads to the main process, which reads for others.
         """
         self._source, self._kept, self._server = source, kept, server
-
-    @property
-    def is_terminal(self) -> bool:
-        """Whether reads from a terminal are noticed."""
-        return self._source is not None and not self._kept
+        self.notices = True
 
     def pass_on(self, notification: int, thread: int, arguments: list[int]) -> None:
         """Have the main process read from standard input for a caller; should it be gone, the caller reads itself."""
@@ -78,12 +76,16 @@ class StandardInput:
             for observer, _ in self._covering(ROOT):
                 observer.gap("stdin", "the rest of standard input was not recorded", "stdin")
 
-    def _is_meant(self, thread: int) -> bool:
+    def _is_meant(self, thread: int, actor: str) -> bool:
+        """Tell whether what a thread has as its descriptor 0 is the standard input that is watched."""
         try:
             found = os.stat(f"/proc/{thread}/fd/0")
         except OSError:
             return False
-        return (found.st_dev, found.st_ino) == self._source
+        source = (found.st_dev, found.st_ino)
+        for observer, _ in self._covering(actor):
+            observer.note_stdin(source)
+        return source == self._source
 
     def on_read_stdin(
         self,
@@ -94,7 +96,7 @@ class StandardInput:
         arch: int,  # noqa: ARG002
     ) -> Callable[[], None] | None:
         """Take a read of a pipe over; name one of a terminal as a gap, once a run."""
-        if self._source is None or not self._is_meant(thread):
+        if not self._is_meant(thread, actor):
             return None
         if self._kept:
             return taken
@@ -110,7 +112,7 @@ class StandardInput:
         arch: int,  # noqa: ARG002
     ) -> None:
         """Name a way of reading that is not taken over as a gap."""
-        if self._source is not None and self._is_meant(thread):
+        if self._is_meant(thread, actor):
             self._gap(actor, "standard input was read in a way that is not recorded")
 
     def _gap(self, actor: str, message: str) -> None:

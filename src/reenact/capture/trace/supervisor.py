@@ -7,6 +7,7 @@ after, so that the job waits as little as possible. Whatever goes wrong here bec
 
 from __future__ import annotations
 
+import mmap
 import os
 import select
 import stat
@@ -65,6 +66,8 @@ class Supervisor:
         self.calls = 0
         self._buffer = bytearray(seccomp.NOTIFICATION_BYTES)
         self.stat_answers: StatAnswers | None = None
+        self.heard: mmap.mmap | None = None
+        """Shared with the main process: the number of the notification received last."""
         self.between: Callable[[bool], None] | None = None
         """While it is set: called every so often between calls, with whether nothing else was to be done."""
         self._prefix = prefix
@@ -201,6 +204,10 @@ class Supervisor:
         if not seccomp.receive(self.listener, self._buffer):
             return
         notification, thread, _, number, arch, _, *arguments = seccomp.unpack(self._buffer)
+        if self.heard is not None:
+            self.heard[:8] = notification.to_bytes(
+                8, "little"
+            )  # so that the main process can answer it, should we be killed
         later = self._book(thread, number, arch, arguments)
         if later is _answered:
             seccomp.respond(self.listener, notification, 0)

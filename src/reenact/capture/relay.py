@@ -6,6 +6,7 @@ job's output was meant to go: the data itself never leaves the kernel on its way
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -35,7 +36,10 @@ class StreamFilter(Protocol):
 
 
 class Spool:
-    """A growing file of what went through a stream: redacted before it is written, and capped."""
+    """A growing file of what went through a stream: redacted before it is written, and capped.
+
+    What is missing from it, for the cap or because the disk is full, is told by a file beside it: ``<path>.truncated``.
+    """
 
     def __init__(self, path: str, max_bytes: int, new_filter: Callable[[], StreamFilter]) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -48,10 +52,19 @@ class Spool:
         """Take the next bytes of the stream."""
         if self._left:
             self._put(self._filter.feed(data))
+        elif data:
+            self._cut()
 
     def flush(self) -> None:
-        """Write what was held back: nothing more is expected."""
-        self._put(self._filter.close())
+        """Write what was held back: nothing more is expected.
+
+        Should more come all the same (from a process that outlives the job), it is kept only where the stream was cut between
+        lines: the two halves of a secret would not be known for one.
+        """
+        rest = self._filter.close()
+        self._put(rest)
+        if rest:
+            self._left = 0
         self._filter = self._new_filter()
 
     def close(self) -> None:
@@ -61,7 +74,7 @@ class Spool:
 
     def _put(self, data: bytes) -> None:
         if len(data) > self._left:
-            os.close(os.open(self._over, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            self._cut()
             data = data[: self._left]
         self._left -= len(data)
         try:
@@ -70,6 +83,10 @@ class Spool:
         except OSError:
             # The disk is full: the job's output still goes on, the copy is marked as cut.
             self._left = 0
+            self._cut()
+
+    def _cut(self) -> None:
+        with contextlib.suppress(OSError):
             os.close(os.open(self._over, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
@@ -85,9 +102,13 @@ class Relay:
         """Called when nothing more is moved; whoever else holds `source` has to close it then."""
         self._waiting = select.poll()
         self._waiting.register(sink, select.POLLOUT)
+        self.one_reader = _is_unnamed(sink)
+        """Once its reader is gone no other can come, as one could to a named pipe."""
 
     def move(self) -> bool:
         """Move what waits now; False when there is nothing (or the end)."""
+        if not self.open:
+            return False
         count = _libc.tee(self.source, self._copy_in, _CHUNK_BYTES, _SPLICE_NONBLOCK)
         if count < 0 and ctypes.get_errno() == errno.EAGAIN:
             return False
@@ -145,3 +166,10 @@ class Relay:
             self._spool.close()
             os.close(self._copy_in)
             os.close(self._copy_out)
+
+
+def _is_unnamed(descriptor: int) -> bool:
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}").startswith(("pipe:", "socket:"))
+    except OSError:
+        return False

@@ -43,6 +43,8 @@ CLOSED: Final = -1
 """In place of a descriptor: the job finds that stream closed."""
 NOT_FOUND: Final = 127
 _TICK_MILLISECONDS: Final = 1000
+_SIGNAL_TICK_MILLISECONDS: Final = 50
+"""How long a signal to a job that waits for input may take."""
 NOT_EXECUTABLE: Final = 126
 
 _libc = ctypes.CDLL(None, use_errno=True)
@@ -187,6 +189,8 @@ class Session:
             found = os.fstat(0)
             self._stdin_pipe = (found.st_dev, found.st_ino)
             self._stdin_kept = described["stdin"]["kind"] != "terminal"
+        elif described["stdin"]["kind"] == "other" and self.command.stdin is None:
+            self._keep_unnamed_stdin()
         shared = described["stdout"]["kind"] != "closed" and streams.same_file(self._end(1), self._end(2))
         if as_if is not None:
             shared = "same_as" in as_if["stderr"]
@@ -198,6 +202,15 @@ class Session:
             elif streams.wants_relay(described[name]):
                 self._stand_between(number, name)
         return described
+
+    def _keep_unnamed_stdin(self) -> None:
+        content = streams.unnamed_content(0)
+        first = next(content, None)
+        if first is not None:
+            spool = Spool(f"{self.folder}/stdin", self.stream_max_bytes, self.new_filter)
+            for block in (first, *content):
+                spool.write(block)
+            spool.close()
 
     def _end(self, number: int) -> int:
         return self._job_ends.get(number, number)
@@ -448,19 +461,22 @@ class Session:
         poll = select.poll()
         handlers: dict[int, Callable[[int], bool]] = {signals: lambda _: _drained(signals)}
         handlers.update({relay.source: self._mover(relay) for relay in self._relays})
+        watched = {relay.sink: relay for relay in self._relays if relay.one_reader}
+        handlers.update({sink: self._reader_gone(relay, poll) for sink, relay in watched.items()})
         handlers[supervisor.fileno()] = lambda _: self._hear(supervisor, poll, handlers)
         if self._stdin is not None:
             handlers[self._stdin.source] = self._serve_stdin
         for descriptor in handlers:
             if self._stdin is None or descriptor != self._stdin.source:
-                poll.register(descriptor, select.POLLIN)
+                poll.register(descriptor, 0 if descriptor in watched else select.POLLIN)  # 0: errors alone
         self._reap()
         while self._status is None:
             if self._stdin is not None:
                 _watch_while(poll, self._stdin.source, wanted=self._stdin.waiting)
-            for descriptor, event in poll.poll(_TICK_MILLISECONDS):
+            for descriptor, event in poll.poll(self._patience()):
                 if not handlers[descriptor](event):
-                    poll.unregister(descriptor)
+                    with contextlib.suppress(KeyError):
+                        poll.unregister(descriptor)
             self._reap()
         self._write_status()
         if self._stdin is not None:
@@ -472,6 +488,13 @@ class Session:
                 control.send(b"X")
         return self._status
 
+    def _patience(self) -> int:
+        """Give the milliseconds until the next look at what nobody tells us."""
+        if self._stdin is None or not self._stdin.waiting:
+            return _TICK_MILLISECONDS
+        self._stdin.let_signals_in()
+        return _SIGNAL_TICK_MILLISECONDS
+
     @staticmethod
     def _mover(relay: Relay) -> Callable[[int], bool]:
         def move(_event: int) -> bool:
@@ -479,6 +502,18 @@ class Session:
             return relay.open
 
         return move
+
+    @staticmethod
+    def _reader_gone(relay: Relay, poll: select.poll) -> Callable[[int], bool]:
+        """A job that looks whether its reader is still there (``tail -f``) must see that it is not, also before it writes."""
+
+        def finish(_event: int) -> bool:
+            with contextlib.suppress(KeyError):
+                poll.unregister(relay.source)
+            relay.finish()
+            return False
+
+        return finish
 
     def _serve_stdin(self, _event: int) -> bool:
         if self._stdin is not None:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 from typing import Final, NoReturn
 
 from reenact.capture.files import FileStates
-from reenact.capture.journal import JournalWriter
+from reenact.capture.journal import JournalWriter, leave_reason
 from reenact.capture.preimage import PreimageKeeper
 from reenact.capture.session import SupervisorEnds
 from reenact.capture.trace import seccomp
@@ -84,12 +84,12 @@ def watch(watch: Watch, ends: SupervisorEnds) -> NoReturn:
     if not ended:
         ended = _linger(supervisor, watch.linger_seconds)
     states.settle()
-    if journal.broken:
-        journal.write(["h", "journal-cut", f"the journal could not be written: {journal.broken}", ""])
     if not ended:
         journal.write(["h", "outlived", "a process outlives the job: what it does from now on is not recorded", ""])
     journal.write(["end", time.time_ns(), supervisor.calls])
     observer.flush()
+    if journal.broken:
+        leave_reason(watch.folder, f"the journal could not be written: {journal.broken}")
     if keeper.holding:
         _wait_for_recorder(watch.stored, journal.position, ends.wake)
     os.close(ends.wake)

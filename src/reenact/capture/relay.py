@@ -1,7 +1,7 @@
 """Passing the job's output on while keeping a copy, so that no byte is lost even if this process is killed.
 
-The job writes into a pipe of ours. ``tee`` copies what waits there into a second pipe, ``splice`` then moves it to where the
-job's output was meant to go: the data itself never leaves the kernel on its way. See: man 2 tee, man 2 splice.
+The job writes into a pipe of ours. ``tee`` copies what waits there into a second pipe; it leaves the first only when it is where
+the job's output was meant to go. See: man 2 tee, man 2 splice.
 """
 
 from __future__ import annotations
@@ -115,40 +115,38 @@ class Relay:
         if count <= 0:
             self.finish()
             return False
-        self._spool.write(os.read(self._copy_out, count))
-        self._pass_on(count)
+        data = os.read(self._copy_out, count)
+        self._spool.write(data)
+        self._pass_on(memoryview(data))
         return True
 
-    def _pass_on(self, count: int) -> None:
-        while count > 0 and self.open:
+    def _pass_on(self, rest: memoryview) -> None:
+        while rest and self.open:
             self._waiting.poll()
             try:
-                moved = os.splice(self.source, self.sink, count, flags=_SPLICE_NONBLOCK)
+                moved = self._pass_some(rest)
             except BlockingIOError:
                 continue
-            except OSError as error:
-                if error.errno == errno.EINVAL:
-                    moved = self._pass_on_by_hand(count)
-                else:
-                    self.finish()  # nobody reads any more: the job meets SIGPIPE as it would without us
-                    return
-            if not moved:
-                return
-            count -= moved
-
-    def _pass_on_by_hand(self, count: int) -> int:
-        """Some descriptors (a terminal, a file opened for appending) take no splice."""
-        data = os.read(self.source, count)
-        rest = data
-        while rest:
-            try:
-                rest = rest[os.write(self.sink, rest) :]
-            except BlockingIOError:
-                self._waiting.poll()
             except OSError:
-                self.finish()
-                break
-        return len(data)
+                self.finish()  # nobody reads any more: the job meets SIGPIPE as it would without us
+                return
+            rest = rest[moved:]
+
+    def _pass_some(self, rest: memoryview) -> int:
+        """Move a full pipe by splice, less by hand.
+
+        A spliced line takes as much room in the reader's pipe as a full page: sixteen of them would fill it, and a reader that
+        first waits for our end would wait for ever.
+        """
+        if len(rest) == _CHUNK_BYTES:
+            try:
+                return os.splice(self.source, self.sink, len(rest), flags=_SPLICE_NONBLOCK)
+            except OSError as error:
+                if error.errno != errno.EINVAL:  # a file opened for appending takes no splice
+                    raise
+        written = os.write(self.sink, rest[: select.PIPE_BUF])  # all or nothing
+        os.read(self.source, written)
+        return written
 
     def drain(self) -> None:
         """Move everything that is there."""

@@ -130,7 +130,14 @@ def test_sendto_is_seen_when_it_names_an_address(abis: tuple[Abi, ...], address:
 
 def test_one_sendmsg_passes_and_no_other(abis: tuple[Abi, ...]) -> None:
     program = instructions(build(abis=abis))
-    others = [0, 0x4000, PASSPORT_FLAGS ^ 0x4000, PASSPORT_FLAGS | 1, PASSPORT_FLAGS << 32, ~PASSPORT_FLAGS & (2**64 - 1)]
+    others = [
+        0,
+        0x4000,
+        PASSPORT_FLAGS ^ 0x4000,
+        PASSPORT_FLAGS | 1,
+        PASSPORT_FLAGS << 32,
+        ~PASSPORT_FLAGS & (2**64 - 1),
+    ]
     for abi, _, number in numbered(abis, frozenset({"sendmsg"})):
         assert run(program, number, abi.audit_arch, (3, 99, PASSPORT_FLAGS)) == ALLOW
         for flags in others:
@@ -144,7 +151,9 @@ def test_reading_is_seen_on_descriptor_0_alone(abis: tuple[Abi, ...]) -> None:
     program = instructions(build(stdin=True, abis=abis))
     for abi, name, number in numbered(abis, STDIN_CALLS):
         # A descriptor is an int: the kernel looks at the lower half.
-        answers = {fd: run(program, number, abi.audit_arch, (fd, 0, 0)) for fd in (0, 1, 2, 3, 255, 0xFFFF_FFFF, 1 << 32)}
+        answers = {
+            fd: run(program, number, abi.audit_arch, (fd, 0, 0)) for fd in (0, 1, 2, 3, 255, 0xFFFF_FFFF, 1 << 32)
+        }
         assert answers.pop(0) == answers.pop(1 << 32) == NOTIFY, name
         assert set(answers.values()) == {ALLOW}, name
 

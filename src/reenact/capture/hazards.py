@@ -51,9 +51,12 @@ def from_inputs(lost: Iterable[tuple[str, str]], changed: Iterable[str]) -> list
     ]
 
 
-def from_streams(stdin_kind: str, stdin_kept: bool) -> list[Hazard]:
-    """Standard input that came through a pipe and was not recorded. Reading from a terminal is a gap of its own."""
-    if stdin_kept or stdin_kind in ("null", "closed", "file", "terminal"):
+def from_streams(stdin_kind: str, *, kept: bool, truncated: bool) -> list[Hazard]:
+    """Standard input that came through a pipe and was not recorded, or not whole. Reading from a terminal is a gap of its own."""
+    if truncated:
+        message = "standard input was longer than what is kept of it"
+        return [Hazard(code="stdin", message=message, subject="stdin")]
+    if kept or stdin_kind in ("null", "closed", "file", "terminal"):
         return []
     message = f"standard input was a {stdin_kind}: what the job read from it is not recorded"
     return [Hazard(code="stdin", message=message, subject="stdin")]

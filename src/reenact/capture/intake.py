@@ -126,23 +126,34 @@ class Intake:
         try:
             descriptor = os.open(where, os.O_RDONLY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError as error:
-            self.lost[record.path] = f"cannot be read: {os.strerror(error.errno or 0)}"
+            self._lose(record.path, f"cannot be read: {os.strerror(error.errno or 0)}")
             return
         volatile = record.path.startswith(_VOLATILE)
         try:
             found = os.fstat(descriptor)
+            if not stat.S_ISREG(found.st_mode):
+                self._lose(record.path, "it is no file any more" if stat.S_ISREG(record.mode) else "it is no file")
+                return
             attributes = {} if volatile else user_attributes(descriptor)
             content, after = self._content(descriptor, found, attributes)
+        except OSError as error:
+            # A disk's error, or a file of the kernel's that answers a read with an error: the job met the same.
+            self._lose(record.path, f"cannot be read: {os.strerror(error.errno or 0)}")
+            return
         finally:
             os.close(descriptor)
         if original and not volatile and not self._unchanged(record, found, after):
             # Another look later: the journal may tell that its bytes were kept before the run itself changed them.
-            self.lost[record.path] = "changed before it could be read"
+            self._lose(record.path, "changed before it could be read")
             self.changed.add(record.path)
             return
         self.lost.pop(record.path, None)
         self.changed.discard(record.path)
         self.contents[record.path] = content
+
+    def _lose(self, path: str, reason: str) -> None:
+        self.lost[path] = reason
+        self.changed.discard(path)
 
     @staticmethod
     def _unchanged(record: PathRecord, before: os.stat_result, after: os.stat_result) -> bool:

@@ -27,13 +27,17 @@ Paths are JSON strings with lone surrogates for undecodable bytes (``\udcXX`` es
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import zlib
 from collections.abc import Callable, Iterator
 from typing import Any, Final
 
-__all__ = ["JournalWriter", "decode", "read_records"]
+__all__ = ["JournalWriter", "decode", "leave_reason", "read_records", "reason_left"]
+
+_BROKEN: Final = "events.broken"
+"""Name of the file beside a journal that says why it could not be written to its end."""
 
 _FLUSH_BYTES: Final = 1 << 15
 _json: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), check_circular=False).encode
@@ -66,7 +70,7 @@ class JournalWriter:
         self._buffered = 0
         self._encode: Callable[[list[Any]], bytes] = _plainly
         self.position = os.fstat(descriptor).st_size
-        """The journal's length with all that was written, flushed or not."""
+        """The journal's length with all that was written, flushed or not; once broken, that of its whole lines."""
         self.broken = ""
         """Why nothing more is written (the disk is full), else empty."""
         self.after_flush: Callable[[], None] | None = None
@@ -74,6 +78,8 @@ class JournalWriter:
 
     def write(self, record: list[Any]) -> int:
         """Append a record; give the journal's length after it, in bytes."""
+        if self.broken:
+            return self.position
         body = self._encode(record)
         line = b"%08x %b\n" % (zlib.crc32(body), body)
         length = len(line)
@@ -101,13 +107,14 @@ class JournalWriter:
         data = b"".join(self._buffer)
         self._buffer.clear()
         self._buffered = 0
-        if self.broken:
-            return
+        done = 0
         try:
-            while data:
-                data = data[os.write(self._descriptor, data) :]
+            while done < len(data):
+                done += os.write(self._descriptor, data[done:] if done else data)
         except OSError as error:
             self.broken = os.strerror(error.errno or 0)
+            # Whoever waits until the journal is read that far must not wait for what no reader will find.
+            self.position -= len(data) - (data.rfind(b"\n", 0, done) + 1)
 
 
 def _parse(text: bytes) -> object:
@@ -144,3 +151,18 @@ def read_records(data: bytes) -> Iterator[list[Any]]:
             return
         yield record
         start = end + 1
+
+
+def leave_reason(folder: str, reason: str) -> None:
+    """Say beside a journal why it has no end: it takes nothing more itself. Never fails."""
+    with contextlib.suppress(OSError), open(f"{folder}/{_BROKEN}", "w", encoding="utf-8") as file:
+        file.write(reason)
+
+
+def reason_left(folder: str) -> str:
+    """Give the reason that was left beside a journal, or nothing."""
+    try:
+        with open(f"{folder}/{_BROKEN}", encoding="utf-8", errors="replace") as file:
+            return file.read()
+    except OSError:
+        return ""

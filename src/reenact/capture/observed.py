@@ -8,7 +8,7 @@ from collections.abc import Iterable
 from typing import Final
 
 from reenact.capture.files import FileStates
-from reenact.capture.journal import JournalWriter
+from reenact.capture.journal import JournalWriter, leave_reason
 from reenact.capture.preimage import PreimageKeeper
 from reenact.capture.roles import Watch
 from reenact.capture.trace.filesystem import LiveFileSystem
@@ -57,12 +57,12 @@ class Observed:
         """
         observer = self.observer
         observer.states.settle()
-        if observer.journal.broken:
-            observer.gap("journal-cut", f"the journal could not be written: {observer.journal.broken}", "")
         if not ended:
             observer.gap("outlived", "a process outlives the job: what it does from now on is not recorded", "")
         observer.journal.write(["end", time.time_ns(), observer.calls])
         observer.flush()
+        if observer.journal.broken:
+            leave_reason(self.watch.folder, f"the journal could not be written: {observer.journal.broken}")
 
     def is_needed(self) -> bool:
         """Tell whether the recorder has still to read what is kept only in descriptors of this process; wakes it then."""

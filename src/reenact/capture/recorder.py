@@ -7,6 +7,7 @@ and for one that is recovered from its journal alone.
 from __future__ import annotations
 
 import contextlib
+import errno
 import gc
 import json
 import mmap
@@ -28,8 +29,8 @@ from reenact.capture.classify import Classifier
 from reenact.capture.code import CodeObserver
 from reenact.capture.described import describe
 from reenact.capture.freeze import Frozen, freeze, stream_of
-from reenact.capture.intake import Intake
-from reenact.capture.journal import decode
+from reenact.capture.intake import Content, Intake
+from reenact.capture.journal import decode, reason_left
 from reenact.capture.media import media_type
 from reenact.capture.observation import Observation
 from reenact.digests import Digest
@@ -76,20 +77,22 @@ class _Tail:
     def __init__(self, path: str) -> None:
         self._file = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
         self._rest = b""
+        self._damaged = False
         self.position = 0
         """Bytes of whole lines given out so far."""
 
     def records(self) -> list[tuple[int, list[Any]]]:
         """Give the records that are new, each with the journal's length after it."""
         found: list[tuple[int, list[Any]]] = []
-        while data := os.read(self._file, _READ_BYTES):
+        while not self._damaged and (data := os.read(self._file, _READ_BYTES)):
             lines = (self._rest + data).split(b"\n")
             self._rest = lines.pop()
             for line in lines:
-                self.position += len(line) + 1
                 record = decode(line)
                 if record is None:
-                    return found  # damaged: nothing after it can be trusted
+                    self._damaged = True  # nothing after it can be trusted
+                    return found
+                self.position += len(line) + 1
                 found.append((self.position, record))
             if len(data) < _READ_BYTES:
                 break
@@ -144,7 +147,7 @@ def _record(recording: Recording, ends: RecorderEnds) -> dict[str, Any]:
     alone.wait()
     if intake is None or writer is None or code is None:
         return {"error": "the journal is empty"}
-    cut = "" if observation.ended_ns is not None else "the supervisor was killed"
+    cut = "" if observation.ended_ns is not None else reason_left(recording.folder) or "the supervisor was killed"
     bundle = finish_run(recording, store, writer, observation, intake, code, ends.prefix, cut)
     return {
         "run_id": bundle.run_id,
@@ -190,16 +193,32 @@ def _streams(folder: str, described: dict[str, dict[str, Any]], intake: Intake, 
     found = {}
     for name, facts in described.items():
         pointer = None
-        with contextlib.suppress(FileNotFoundError):
-            _, content = intake.take_file(f"{folder}/{name}", inside=False)
-            if content is not None:
-                kind = media_type(name, content.head)
-                pointer = Pointer(digest=content.digest, size_bytes=content.size_bytes, media_type=kind)
+        content, whole = _take_spool(f"{folder}/{name}", intake)
+        if content is not None:
+            kind = media_type(name, content.head)
+            pointer = Pointer(digest=content.digest, size_bytes=content.size_bytes, media_type=kind)
         if pointer is None and facts["kind"] not in ("null", "closed"):
             sorted_.unobserved[f"launch.{name}.pointer"] = _why_no_stream(name, facts)
-        truncated = os.path.exists(f"{folder}/{name}.truncated")
+        truncated = not whole or os.path.exists(f"{folder}/{name}.truncated")
         found[name] = stream_of(facts, pointer, truncated=truncated)
     return found
+
+
+def _take_spool(path: str, intake: Intake) -> tuple[Content | None, bool]:
+    """Store what went through a stream, if it was copied; and tell whether that is all of it."""
+    try:
+        return intake.take_file(path, inside=False)[1], True
+    except FileNotFoundError:
+        return None, True
+    except OSError as error:
+        if error.errno != errno.EBUSY:
+            raise
+    # What outlives the job is still writing: keep what there is now.
+    with open(path, "rb") as source, open(f"{path}.now", "wb") as copy:
+        left = os.fstat(source.fileno()).st_size
+        while left > 0 and (done := os.sendfile(copy.fileno(), source.fileno(), None, left)):
+            left -= done
+    return intake.take_file(f"{path}.now", inside=False)[1], False
 
 
 def _why_no_stream(name: str, facts: dict[str, Any]) -> str:
@@ -334,7 +353,9 @@ def finish_run(
     )
     names = [to_text(path) for path in sorted(changed)]
     parts.hazards = [*environment_hazards, *hazard_rules.from_inputs([*found.lost, *unread], names)]
-    parts.hazards += hazard_rules.from_streams(streams["stdin"].kind, streams["stdin"].pointer is not None)
+    parts.hazards += hazard_rules.from_streams(
+        streams["stdin"].kind, kept=streams["stdin"].pointer is not None, truncated=streams["stdin"].truncated
+    )
     writer.commit()
     parts.overhead_us = (time.monotonic_ns() - begun) // 1000
     bundle = freeze(observation, parts)

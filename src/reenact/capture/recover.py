@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from reenact.capture.code import CodeObserver
 from reenact.capture.intake import Intake
-from reenact.capture.journal import read_records
+from reenact.capture.journal import read_records, reason_left
 from reenact.capture.observation import Observation
 from reenact.capture.recorder import Recording, finish_run, remove_journal
 from reenact.ids import RunId, is_run_id
@@ -65,6 +65,8 @@ def recover(
 ) -> Bundle | None:
     """Turn a journal into a bundle with status ``incomplete``; None when it holds nothing, or somebody else is at it.
 
+    What is left of a replay is dropped: it is not a record, and gave no verdict.
+
     Raises:
         StoreError: the store cannot be written; the journal stays.
     """
@@ -82,8 +84,10 @@ def recover(
             for record in read_records(file.read()):
                 observation.apply(record)
         store.discard_unfinished(run_id)
-        if not observation.header:
-            remove_journal(folder)  # the job had not begun
+        if not observation.header or observation.header.get("replay_of"):
+            # The job had not begun; or the world it was replayed in is gone, and what this host has at the same paths is
+            # nothing of it. A replay that was cut off is replayed again.
+            remove_journal(folder)
             return None
         writer = store.writer(run_id)
         intake = Intake(writer, store.stats)
@@ -96,7 +100,7 @@ def recover(
             seal=seal,
             environment_mode=observation.header["environment_mode"],
         )
-        cut = "" if observation.ended_ns is not None and reason == "" else reason or "the recording was cut off"
+        cut = reason_left(folder) or reason or ("" if observation.ended_ns is not None else "the recording was cut off")
         return finish_run(recording, store, writer, observation, intake, code, "", cut)
     finally:
         os.close(lock)

@@ -1,11 +1,12 @@
 """Passing the job's output on while keeping a copy, so that no byte is lost even if this process is killed.
 
-The job writes into a pipe of ours. ``tee`` copies what waits there into a second pipe, ``splice`` then moves it to where the
-job's output was meant to go: the data itself never leaves the kernel on its way. See: man 2 tee, man 2 splice.
+The job writes into a pipe of ours. ``tee`` copies what waits there into a second pipe; it leaves the first only when it is where
+the job's output was meant to go. See: man 2 tee, man 2 splice.
 """
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import errno
 import os
@@ -35,7 +36,10 @@ class StreamFilter(Protocol):
 
 
 class Spool:
-    """A growing file of what went through a stream: redacted before it is written, and capped."""
+    """A growing file of what went through a stream: redacted before it is written, and capped.
+
+    What is missing from it, for the cap or because the disk is full, is told by a file beside it: ``<path>.truncated``.
+    """
 
     def __init__(self, path: str, max_bytes: int, new_filter: Callable[[], StreamFilter]) -> None:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
@@ -48,10 +52,19 @@ class Spool:
         """Take the next bytes of the stream."""
         if self._left:
             self._put(self._filter.feed(data))
+        elif data:
+            self._cut()
 
     def flush(self) -> None:
-        """Write what was held back: nothing more is expected."""
-        self._put(self._filter.close())
+        """Write what was held back: nothing more is expected.
+
+        Should more come all the same (from a process that outlives the job), it is kept only where the stream was cut between
+        lines: the two halves of a secret would not be known for one.
+        """
+        rest = self._filter.close()
+        self._put(rest)
+        if rest:
+            self._left = 0
         self._filter = self._new_filter()
 
     def close(self) -> None:
@@ -61,7 +74,7 @@ class Spool:
 
     def _put(self, data: bytes) -> None:
         if len(data) > self._left:
-            os.close(os.open(self._over, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
+            self._cut()
             data = data[: self._left]
         self._left -= len(data)
         try:
@@ -70,6 +83,10 @@ class Spool:
         except OSError:
             # The disk is full: the job's output still goes on, the copy is marked as cut.
             self._left = 0
+            self._cut()
+
+    def _cut(self) -> None:
+        with contextlib.suppress(OSError):
             os.close(os.open(self._over, os.O_WRONLY | os.O_CREAT | os.O_CLOEXEC, 0o600))
 
 
@@ -85,49 +102,51 @@ class Relay:
         """Called when nothing more is moved; whoever else holds `source` has to close it then."""
         self._waiting = select.poll()
         self._waiting.register(sink, select.POLLOUT)
+        self.one_reader = _is_unnamed(sink)
+        """Once its reader is gone no other can come, as one could to a named pipe."""
 
     def move(self) -> bool:
         """Move what waits now; False when there is nothing (or the end)."""
+        if not self.open:
+            return False
         count = _libc.tee(self.source, self._copy_in, _CHUNK_BYTES, _SPLICE_NONBLOCK)
         if count < 0 and ctypes.get_errno() == errno.EAGAIN:
             return False
         if count <= 0:
             self.finish()
             return False
-        self._spool.write(os.read(self._copy_out, count))
-        self._pass_on(count)
+        data = os.read(self._copy_out, count)
+        self._spool.write(data)
+        self._pass_on(memoryview(data))
         return True
 
-    def _pass_on(self, count: int) -> None:
-        while count > 0 and self.open:
+    def _pass_on(self, rest: memoryview) -> None:
+        while rest and self.open:
             self._waiting.poll()
             try:
-                moved = os.splice(self.source, self.sink, count, flags=_SPLICE_NONBLOCK)
+                moved = self._pass_some(rest)
             except BlockingIOError:
                 continue
-            except OSError as error:
-                if error.errno == errno.EINVAL:
-                    moved = self._pass_on_by_hand(count)
-                else:
-                    self.finish()  # nobody reads any more: the job meets SIGPIPE as it would without us
-                    return
-            if not moved:
-                return
-            count -= moved
-
-    def _pass_on_by_hand(self, count: int) -> int:
-        """Some descriptors (a terminal, a file opened for appending) take no splice."""
-        data = os.read(self.source, count)
-        rest = data
-        while rest:
-            try:
-                rest = rest[os.write(self.sink, rest) :]
-            except BlockingIOError:
-                self._waiting.poll()
             except OSError:
-                self.finish()
-                break
-        return len(data)
+                self.finish()  # nobody reads any more: the job meets SIGPIPE as it would without us
+                return
+            rest = rest[moved:]
+
+    def _pass_some(self, rest: memoryview) -> int:
+        """Move a full pipe by splice, less by hand.
+
+        A spliced line takes as much room in the reader's pipe as a full page: sixteen of them would fill it, and a reader that
+        first waits for our end would wait for ever.
+        """
+        if len(rest) == _CHUNK_BYTES:
+            try:
+                return os.splice(self.source, self.sink, len(rest), flags=_SPLICE_NONBLOCK)
+            except OSError as error:
+                if error.errno != errno.EINVAL:  # a file opened for appending takes no splice
+                    raise
+        written = os.write(self.sink, rest[: select.PIPE_BUF])  # all or nothing
+        os.read(self.source, written)
+        return written
 
     def drain(self) -> None:
         """Move everything that is there."""
@@ -145,3 +164,10 @@ class Relay:
             self._spool.close()
             os.close(self._copy_in)
             os.close(self._copy_out)
+
+
+def _is_unnamed(descriptor: int) -> bool:
+    try:
+        return os.readlink(f"/proc/self/fd/{descriptor}").startswith(("pipe:", "socket:"))
+    except OSError:
+        return False

@@ -132,6 +132,8 @@ class Session:
             found = os.fstat(0)
             self._stdin_pipe = (found.st_dev, found.st_ino)
             self._stdin_kept = described["stdin"]["kind"] != "terminal"
+        elif described["stdin"]["kind"] == "other" and self.command.stdin is None:
+            self._keep_unnamed_stdin()
         shared = described["stdout"]["kind"] != "closed" and streams.same_file(self._end(1), self._end(2))
         if as_if is not None:
             shared = "same_as" in as_if["stderr"]
@@ -143,6 +145,17 @@ class Session:
             elif streams.wants_relay(described[name]):
                 self._stand_between(number, name)
         return described
+
+    def _keep_unnamed_stdin(self) -> None:
+        content = streams.unnamed_content(0)
+        first = next(content, None)
+        if first is not None:
+            from reenact.capture.relay import Spool  # noqa: PLC0415 - only where there is such a file
+
+            spool = Spool(f"{self.folder}/stdin", self.stream_max_bytes, self.new_filter)
+            for block in (first, *content):
+                spool.write(block)
+            spool.close()
 
     def _end(self, number: int) -> int:
         return self._job_ends.get(number, number)

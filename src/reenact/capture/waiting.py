@@ -27,6 +27,8 @@ if TYPE_CHECKING:
 __all__ = ["Watchman"]
 
 _TICK_MILLISECONDS: Final = 1000
+_SIGNAL_TICK_MILLISECONDS: Final = 50
+"""How long a signal to a job that waits for input may take."""
 _LOOK_AGAIN_MILLISECONDS: Final = 200
 _READ_BYTES: Final = 1 << 16
 
@@ -109,18 +111,21 @@ class Watchman:
         poll = select.poll()
         handlers: dict[int, Callable[[int], bool]] = {self._signals: lambda _: _drained(self._signals)}
         handlers.update({relay.source: self._mover(relay) for relay in self._relays})
+        watched = {relay.sink: relay for relay in self._relays if relay.one_reader}
+        handlers.update({sink: self._reader_gone(relay, poll) for sink, relay in watched.items()})
         handlers[supervisor.fileno()] = lambda _: self._hear(supervisor, poll, handlers)
         for descriptor in handlers:
-            poll.register(descriptor, select.POLLIN)
+            poll.register(descriptor, 0 if descriptor in watched else select.POLLIN)  # 0: errors alone
         if self.stdin is not None:
             handlers[self.stdin.source] = self._serve_stdin
         self._reap()
         while self._status is None:
             if self.stdin is not None:
                 _watch_while(poll, self.stdin.source, wanted=self.stdin.waiting)
-            for descriptor, event in poll.poll(_TICK_MILLISECONDS):
+            for descriptor, event in poll.poll(self._patience()):
                 if not handlers[descriptor](event):
-                    poll.unregister(descriptor)
+                    with contextlib.suppress(KeyError):
+                        poll.unregister(descriptor)
             self._reap()
         self._write_status()
         if self.stdin is not None:
@@ -136,6 +141,25 @@ class Watchman:
             return relay.open
 
         return move
+
+    def _patience(self) -> int:
+        """Give the milliseconds until the next look at what nobody tells us."""
+        if self.stdin is None or not self.stdin.waiting:
+            return _TICK_MILLISECONDS
+        self.stdin.let_signals_in()
+        return _SIGNAL_TICK_MILLISECONDS
+
+    @staticmethod
+    def _reader_gone(relay: Relay, poll: select.poll) -> Callable[[int], bool]:
+        """A job that looks whether its reader is still there (``tail -f``) must see that it is not, also before it writes."""
+
+        def finish(_event: int) -> bool:
+            with contextlib.suppress(KeyError):
+                poll.unregister(relay.source)
+            relay.finish()
+            return False
+
+        return finish
 
     def _serve_stdin(self, _event: int) -> bool:
         if self.stdin is not None:

@@ -122,9 +122,8 @@ def build(*, stdin: bool = False, stat: bool = False, abis: tuple[Abi, ...] = AB
     observed = frozenset(CALLS) - left_out
     program = [instruction(_LOAD, 0, 0, _ARCH)]
     for abi in abis:
-        block = _block(abi, observed)
-        if len(block) > 255:
-            raise ValueError(f"the block of {abi.name} is too long to jump over: {len(block)}")
+        if len(abi.numbers) > 255 or len(block := _block(abi, observed)) > 255:
+            raise ValueError(f"the block of {abi.name} is too long to jump over")
         program.append(instruction(_JUMP_EQUAL, 0, len(block), abi.audit_arch))
         program += block
     program.append(instruction(_RETURN, 0, 0, _ENOSYS))

@@ -2,7 +2,7 @@
 
 A call is described once, by a :class:`Call`, under its name; the tables give each architecture's numbers. Calls of one kind
 differ only in where the folder descriptor, the path and the flags stand. Sources: Linux ``arch/*/entry/syscalls/*.tbl`` and
-``include/uapi/asm-generic/unistd.h`` (6.12).
+``include/uapi/asm-generic/unistd.h`` (6.17).
 """
 
 from __future__ import annotations
@@ -75,6 +75,9 @@ CALLS: Final[dict[str, Call]] = {
     "removexattr": Call("meta", path=0),
     "lremovexattr": Call("meta", path=0, follow=False),
     "fremovexattr": Call("meta", folder=0),
+    "setxattrat": Call("meta", folder=0, path=1, flags=2),
+    "removexattrat": Call("meta", folder=0, path=1, flags=2),
+    "file_setattr": Call("meta", folder=0, path=1, flags=4),
     "stat": Call("stat", path=0, buffer=1),
     "lstat": Call("stat", path=0, follow=False, buffer=1),
     "newfstatat": Call("stat", folder=0, path=1, flags=3, buffer=2),
@@ -91,6 +94,9 @@ CALLS: Final[dict[str, Call]] = {
     "lgetxattr": Call("probe", path=0, follow=False),
     "listxattr": Call("probe", path=0),
     "llistxattr": Call("probe", path=0, follow=False),
+    "getxattrat": Call("probe", folder=0, path=1, flags=2),
+    "listxattrat": Call("probe", folder=0, path=1, flags=2),
+    "file_getattr": Call("probe", folder=0, path=1, flags=4),
     "inotify_add_watch": Call("probe", path=1),
     "getdents": Call("listing", folder=0),
     "getdents64": Call("listing", folder=0),
@@ -120,6 +126,11 @@ STAT_CALLS: Final = frozenset({"fstat"})
 
 STDIN_CALLS: Final = frozenset({"read", "readv", "recvfrom", "recvmsg", "splice", "tee"})
 """Observed only on descriptor 0, and only where standard input is to be recorded."""
+
+_NEWEST: Final = {
+    "setxattrat": 463, "getxattrat": 464, "listxattrat": 465, "removexattrat": 466, "file_getattr": 468, "file_setattr": 469,
+}  # fmt: skip
+"""Since Linux 5.1 a new call has one number everywhere."""
 
 _X86_64: Final = {
     "read": 0, "fstat": 5, "readv": 19, "recvfrom": 45, "recvmsg": 47, "splice": 275, "tee": 276,
@@ -173,12 +184,13 @@ class Abi:
 
 
 def _native(name: str, audit_arch: int, table: dict[str, int]) -> Abi:
-    return Abi(name, audit_arch, tuple(table.items()), 8)
+    return Abi(name, audit_arch, (*table.items(), *_NEWEST.items()), 8)
 
 
 _X86 = _native("x86_64", 0xC000_003E, _X86_64)
 _ARM = _native("aarch64", 0xC000_00B7, _AARCH64)
-_X86_32 = Abi("i386", 0x4000_0003, tuple((name, number) for name, numbers in _I386.items() for number in numbers), 4)
+_X86_32_NUMBERS: Final = tuple((name, number) for name, numbers in _I386.items() for number in numbers)
+_X86_32 = Abi("i386", 0x4000_0003, (*_X86_32_NUMBERS, *_NEWEST.items()), 4)
 
 _BY_MACHINE: Final = {"x86_64": (_X86, _X86_32), "aarch64": (_ARM,)}
 

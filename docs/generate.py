@@ -4,10 +4,9 @@ from __future__ import annotations
 
 import json
 import sys
-from collections.abc import Callable, Iterator
-from dataclasses import MISSING, fields
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
-from typing import Any, Final
+from typing import Final
 
 import click
 
@@ -16,8 +15,8 @@ from reenact.cli.group import VERBS, program
 from reenact.errors import ReenactError
 from reenact.model.schema import SCHEMAS, json_schema
 from reenact.settings.load import DEFAULT_STORE, SECTIONS, variable_of
-from reenact.settings.model import Settings
-from reenact.settings.values import CHOICES, DOCUMENTATION, KIND
+from reenact.settings.model import JOB
+from reenact.settings.values import Setting
 
 __all__ = ["lagging", "pages"]
 
@@ -70,16 +69,11 @@ def _shown(value: object) -> str:
     return f'`"{value}"`' if isinstance(value, str) else f"`{value:g}`"
 
 
-def _rows(model: type[Any], prefix: str) -> Iterator[str]:
-    for item in fields(model):
-        if DOCUMENTATION not in item.metadata:
-            continue
-        key = prefix + item.name
-        kind = (
-            " \\| ".join(f"`{c}`" for c in item.metadata[CHOICES]) if CHOICES in item.metadata else item.metadata[KIND]
-        )
-        default = "" if item.default is MISSING else _shown(item.default)
-        yield f"| `{key}` | {kind} | {default} | {item.metadata[DOCUMENTATION]} | `{variable_of(key)}` |"
+def _rows(settings: Mapping[str, Setting], prefix: str = "") -> Iterator[str]:
+    for name, setting in settings.items():
+        key = prefix + name
+        kind = " \\| ".join(f"`{choice}`" for choice in setting.choices) or setting.kind
+        yield f"| `{key}` | {kind} | {_shown(setting.default)} | {setting.documentation} | `{variable_of(key)}` |"
 
 
 def _settings() -> str:
@@ -104,10 +98,18 @@ def _settings() -> str:
             f'| `store` | text | `"{DEFAULT_STORE}"` | The store: a folder. Relative to the root when the file says it, else to the'
             f" current folder. | `{variable_of('store')}` |"
         ),
-        *_rows(Settings, ""),
+        *_rows({"job": JOB}),
     ]
     for section, model in SECTIONS.items():
-        lines += ["", f"## [{section}]", "", (model.__doc__ or "").strip(), "", *head, *_rows(model, f"{section}.")]
+        lines += [
+            "",
+            f"## [{section}]",
+            "",
+            (model.__doc__ or "").strip(),
+            "",
+            *head,
+            *_rows(model.keys, f"{section}."),
+        ]
     return "\n".join(lines) + "\n"
 
 

@@ -1,9 +1,10 @@
-"""Small bundles for tests: every field filled by something plain, to be changed with keywords or dataclasses.replace."""
+"""Small bundles for tests: every field filled by something plain, to be changed with keywords or msgspec.structs.replace."""
 
 from __future__ import annotations
 
-from dataclasses import fields, replace
 from typing import Any
+
+from msgspec.structs import fields, replace
 
 from reenact.digests import Digest, of_bytes
 from reenact.model.artifact import Access, Artifact, Entry, Pointer

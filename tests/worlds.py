@@ -10,9 +10,11 @@ import signal
 import stat
 import subprocess
 from collections.abc import Collection, Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
+
+from msgspec.structs import replace
 
 from reenact.digests import Digest, of_bytes
 from reenact.errors import ObjectMissing, SandboxError
@@ -21,10 +23,11 @@ from reenact.model.artifact import Access, Artifact, Entry, EntryType, Need, Poi
 from reenact.model.bundle import Bundle
 from reenact.model.environment import Manifest
 from reenact.model.paths import to_text
+from reenact.replay.conditions import Conditions, conditions_of
 from reenact.replay.mounts import View
 from reenact.replay.probe import Probe, probe, ways
-from reenact.replay.sandbox import Conditions, Mode, Sandbox
-from reenact.replay.world import World, conditions_of, open_world
+from reenact.replay.sandbox import Mode, Sandbox
+from reenact.replay.world import World, open_world
 from tests import bundles
 
 __all__ = ["Ended", "Memory", "Record", "encoded", "entry", "run_in", "start_in"]

@@ -9,8 +9,6 @@ from __future__ import annotations
 
 from typing import Any, Final
 
-import msgspec
-
 __all__ = ["MAX_SAFE_INTEGER", "dumps", "dumps_plain"]
 
 MAX_SAFE_INTEGER: Final = 2**53 - 1
@@ -33,6 +31,8 @@ def dumps_plain(value: Any) -> bytes:  # noqa: ANN401 - the JSON edge
 
     The caller vouches for the numbers; the text is checked here, and the slow encoder takes over where it must.
     """
+    import msgspec  # noqa: PLC0415 - 8 ms, and a run is started with nothing of this module but its number
+
     data = msgspec.json.encode(value, order="sorted")
     # UTF-8 writes characters beyond U+FFFF with a lead byte of 0xF0 or more, which appears nowhere else.
     if data.isascii() or not any(lead in data for lead in (b"\xf0", b"\xf1", b"\xf2", b"\xf3", b"\xf4")):

@@ -43,7 +43,6 @@ OUTPUTS = {
     "not-deleted": ("recording and os.remove('in.csv')", "in.csv", None),
     "exit-code": ("sys.exit(0 if recording else 3)", "exit-code", "different"),
     "stdout": ("print(recording)", "stdout", "different"),
-    "stderr": ("print(recording, file=sys.stderr)", "stderr", "different"),
 }
 
 
@@ -89,6 +88,17 @@ def test_each_way_an_output_can_differ_is_named(my_desk: Desk, asks: str, case: 
     differing = {output["name"]: output["verdict"] for output in answer["outputs"] if output["verdict"] != "identical"}
     assert set(differing) == {name}
     assert level is None or differing[name] == level
+
+
+def test_standard_error_that_differs_is_named_but_does_not_decide(my_desk: Desk) -> None:
+    recorded = my_desk.record("bash", "-c", "echo same > out.txt; date +%s%N >&2")
+    assert recorded.exit_code == 0
+    done, answer = my_desk.replay()
+    assert (answer["verdict"], done.exit_code) == ("reproduced", 0), answer
+    [stream] = [output for output in answer["outputs"] if output["name"] == "stderr"]
+    assert stream["verdict"] == "different"
+    assert stream["differences"]
+    assert stream["decides"] is False
 
 
 @pytest.mark.parametrize("case", READS)

@@ -18,6 +18,7 @@ from tests.e2e.desk import Desk
 pytestmark = pytest.mark.slow
 
 ROUNDS: Final = 220
+ROUNDS_AT_START: Final = 15
 VICTIMS: Final = ("job", "reenact-super", "reenact-record", "main")
 # Reads, writes, renames, appends and starts processes for about a third of a second, so that any instant hits something.
 WORK = """\
@@ -121,6 +122,26 @@ def test_kill_at_any_instant(my_desk: Desk, seed: int) -> None:
         verified = desk.reenact("verify", "--all")
         assert verified.exit_code == 0, (where, verified.stdout.decode(), verified.stderr.decode())
     assert all(count > ROUNDS // len(VICTIMS) // 4 for count in hit.values()), hit
+
+
+def test_a_recorder_killed_at_its_very_start(my_desk: Desk) -> None:
+    """Before the job has become its command."""
+    desk, victim = my_desk, "reenact-record"
+    desk.write("in.csv", INPUT)
+    for _ in range(ROUNDS_AT_START):
+        with desk.start(
+            [desk.person.reenact, "run", "--", "sh", "-c", "cat in.csv"], start_new_session=True
+        ) as process:
+            while (target := find(process.pid, victim)) is None:
+                assert process.poll() is None
+            os.kill(target, signal.SIGKILL)
+            try:
+                out, err = process.communicate(timeout=60)
+            except subprocess.TimeoutExpired:
+                os.killpg(process.pid, signal.SIGKILL)
+                pytest.fail("hangs")
+        assert (process.returncode, out) == (0, INPUT.encode()), err
+        assert desk.reenact("verify", "--all").exit_code == 0
 
 
 def wait_until_alone(desk: Desk) -> None:

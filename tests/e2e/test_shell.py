@@ -95,6 +95,14 @@ printf '%s\\n' *.csv | tee t.txt | tr a-z A-Z
         prints=True,
     ),
     Job(
+        name="renames-a-folder-and-makes-it-anew",
+        argv=("sh", "-c", "mv in old; mkdir in; cp old/a.csv in/b.csv; rm -r old; mv empty other; mkdir empty"),
+        files={"in/a.csv": "1\n"},
+        prepare="mkdir empty",
+        makes=("in/b.csv", "other"),
+        removes=("in/a.csv",),
+    ),
+    Job(
         name="hard-links",
         argv=(
             "sh",

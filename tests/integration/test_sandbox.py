@@ -13,10 +13,9 @@ from typing import IO
 import pytest
 
 from reenact.errors import SandboxError
+from reenact.replay.conditions import Conditions, conditions_of
 from reenact.replay.mounts import View
 from reenact.replay.probe import probe, ways
-from reenact.replay.sandbox import Conditions
-from reenact.replay.world import conditions_of
 from tests.worlds import Record, entry, run_in, start_in
 
 

@@ -6,29 +6,24 @@ import contextlib
 import errno
 import json
 import os
-import pwd
 import time
 from collections.abc import Mapping
-from dataclasses import dataclass, field, replace
-from typing import TYPE_CHECKING, Any, Final, NoReturn
+from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from reenact import ids
-from reenact.actions.sealing import ensure_logged, fingerprint_key, seal_bundle
-from reenact.capture.host import affinity, limits
+from reenact.actions.sealing import ensure_logged, fingerprint_key, key_places, seal_bundle
+from reenact.capture.conditions import conditions
 from reenact.capture.live import LiveRun, begin, run_live
-from reenact.capture.nesting import parent_run
 from reenact.capture.redact import Redactor
 from reenact.capture.redact_stream import StreamRedactor
 from reenact.capture.rungs.choose import choose
 from reenact.capture.session import Command, Session
-from reenact.capture.trace import filter as filter_program
-from reenact.capture.trace import seccomp
-from reenact.capture.watcher import watch
+from reenact.capture.trace import listener
 from reenact.errors import ReenactError, UsageError
-from reenact.ids import RunId
 from reenact.settings import job_name
 
 if TYPE_CHECKING:
+    from reenact.capture.nesting import Outer, Parent
     from reenact.settings import Settings
     from reenact.store.opening import Store
 
@@ -37,21 +32,19 @@ __all__ = ["RunRequest", "RunResult", "record"]
 _SIGNAL_BASE: Final = 128
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunRequest:
+class RunRequest(NamedTuple):
     """What to record."""
 
     argv: tuple[str, ...]
     job: str | None = None
-    parameters: Mapping[str, str] = field(default_factory=dict)
-    labels: Mapping[str, str] = field(default_factory=dict)
+    parameters: Mapping[str, str] = {}
+    labels: Mapping[str, str] = {}
     rung: str | None = None
     linger_seconds: float | None = None
     store: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class RunResult:
+class RunResult(NamedTuple):
     """How it went."""
 
     exit_code: int
@@ -64,12 +57,14 @@ class RunResult:
 
 def record(settings: Settings, request: RunRequest) -> RunResult:
     """Run a command and record it. Whatever happens to the recording, the command runs and its status is given."""
-    nested = seccomp.probe(filter_program.build()) == errno.EBUSY
-    parent = parent_run() if nested else None
-    if nested and parent is None:
-        _become(
-            request.argv
-        )  # inside a replay: its closed world holds no store of ours, and the command is what counts
+    parent = None
+    if listener.refusal() == errno.EBUSY:
+        from reenact.capture.nesting import parent_run  # noqa: PLC0415 - only inside another recording
+
+        parent = parent_run()
+        if parent is None:
+            # Inside a replay: its closed world holds no store of ours, and the command is what counts.
+            _become(request.argv)
     try:
         prepared = _prepare(settings, request, parent)
     except UsageError:
@@ -78,7 +73,7 @@ def record(settings: Settings, request: RunRequest) -> RunResult:
         _run_unrecorded(request.argv, str(error) or type(error).__name__)
     result = _run(prepared)
     # Nested, the line would be part of what the outer job wrote, and differ in every replay; the outer run knows its child.
-    return result if parent is None else replace(result, summary_line=None)
+    return result if parent is None else result._replace(summary_line=None)
 
 
 def _say(message: str) -> None:
@@ -104,8 +99,7 @@ def _become(argv: tuple[str, ...]) -> NoReturn:
         os._exit(126)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Prepared:
+class _Prepared(NamedTuple):
     location: str
     run: LiveRun
 
@@ -122,16 +116,22 @@ def _store_id(location: str) -> str:
         return open_store(location, create=True).id
 
 
-def _prepare(settings: Settings, request: RunRequest, parent: RunId | None) -> _Prepared:
+def _prepare(settings: Settings, request: RunRequest, parent: Parent | None) -> _Prepared:
     location = settings.store
     started = time.time_ns()
     run_id = ids.new_run_id(started)
+    ours = tuple(os.path.realpath(folder) for folder in (location, *key_places(location)))
+    outer = _reach(parent, ours) if parent is not None else None
     store_id = _store_id(location)
     redactor = Redactor(
         fingerprint_key(location, store_id), patterns=settings.redact.patterns, allow=settings.redact.allow
     )
     environment = dict(os.environ)
-    rung = choose(request.rung or settings.capture.rung, settings, request.argv, environment)
+    wanted = request.rung or settings.capture.rung
+    joins = outer is not None and wanted in ("auto", "kernel")
+    if outer is not None and not joins:
+        outer.close()
+    rung = None if joins else choose(wanted, settings, request.argv, environment)
     redactor.learn(environment, request.argv, request.parameters)
     journal = begin(location, run_id)
     session = Session(
@@ -139,12 +139,12 @@ def _prepare(settings: Settings, request: RunRequest, parent: RunId | None) -> _
         journal.folder,
         settings.capture.stream_max_bytes,
         lambda: StreamRedactor(redactor),
-        instead_of_filter=rung.enter if rung else None,
+        instead_of_filter=rung.enter if rung else _observed_by_the_outer_run if joins else None,
     )
     variables, redacted = redactor.variables(environment)
     header = {
-        **_conditions(),
-        "parent_run_id": parent,
+        **conditions(),
+        "parent_run_id": parent.run_id if parent is not None else None,
         "run_id": run_id,
         "started_ns": started,
         "job": request.job or settings.job or job_name(request.argv),
@@ -174,39 +174,24 @@ def _prepare(settings: Settings, request: RunRequest, parent: RunId | None) -> _
         redact=redactor.argv,
         open_store=opened,
         seal=seal_bundle,
-        ignored=(os.path.realpath(location),),
+        ignored=ours,
         preimage_max_bytes=settings.capture.preimage_max_bytes,
         linger_seconds=settings.capture.linger_seconds if linger is None else linger,
-        observe=rung.observe if rung else watch,
+        observe=rung.observe if rung else None,
+        outer=outer if joins else None,
+        secrets=redactor.state,
     )
     return _Prepared(location=location, run=run)
 
 
-def _conditions() -> dict[str, Any]:
-    """Describe under what the job is started."""
-    return {
-        "user": _user(),
-        "uid": os.geteuid(),
-        "gid": os.getegid(),
-        "groups": sorted(os.getgroups()),
-        "umask": _umask(),
-        "hostname": os.uname().nodename,
-        "limits": limits(),
-        "affinity": sorted(affinity()),
-    }
+def _reach(parent: Parent, ours: tuple[str, ...]) -> Outer | None:
+    from reenact.capture.nesting import Outer  # noqa: PLC0415 - only inside another recording
+
+    return Outer.reach(parent.folder, ours)
 
 
-def _user() -> str:
-    try:
-        return pwd.getpwuid(os.geteuid()).pw_name
-    except KeyError:
-        return str(os.geteuid())
-
-
-def _umask() -> int:
-    mask = os.umask(0o077)
-    os.umask(mask)
-    return mask
+def _observed_by_the_outer_run() -> None:
+    """Stand for: the filter of the recording around this one holds for the job, too."""
 
 
 def _run(prepared: _Prepared) -> RunResult:

@@ -1,40 +1,30 @@
-"""Replay a run: plan, lay out its world, execute, judge, attest."""
+"""Replay a run: plan, lay out its world or its folder, execute, judge, attest."""
 
 from __future__ import annotations
 
 import contextlib
-import json
-import os
 import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import reenact
-from reenact import clock, ids
-from reenact.actions.opening import opened, peek_bundle, read_sealed
+from reenact import clock
+from reenact.actions.execution import evidence_of, run_again
+from reenact.actions.opening import opened, read_sealed
 from reenact.actions.placing import place
-from reenact.actions.plan import Prepared, prepare, worlds_folder
-from reenact.actions.sealing import fingerprint_key, seal_bundle, seal_verdict
-from reenact.capture.live import begin
-from reenact.capture.recorder import remove_journal
-from reenact.capture.redact import Redactor
-from reenact.capture.redact_stream import StreamRedactor
-from reenact.capture.trace.stat_answers import Facts
+from reenact.actions.plan import Prepared, prepare
+from reenact.actions.sealing import seal_verdict
 from reenact.digests import of_bytes
-from reenact.errors import IntegrityError, SandboxError, UnreplayableError
+from reenact.errors import UnreplayableError
 from reenact.ids import RunId
-from reenact.model import manifest as manifests
-from reenact.model.artifact import Entry
-from reenact.model.bundle import SCHEMA_VERSION, Bundle
-from reenact.model.paths import from_text
+from reenact.model.bundle import SCHEMA_VERSION
 from reenact.model.verdict import OutputJudgement, Overall, Verdict, overall
-from reenact.replay.execute import Execution, execute
-from reenact.replay.judge import Evidence, judge
-from reenact.replay.world import not_isolated, open_world
+from reenact.replay.judge import judge
+from reenact.replay.rungs import RUNGS, ReplayRung
 from reenact.store.opening import open_store
 
 if TYPE_CHECKING:
@@ -46,11 +36,12 @@ __all__ = ["ReplayRequest", "ReplayResult", "replay"]
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class ReplayRequest:
-    """What to replay, and what to do with what it makes."""
+    """What to replay, how, and what to do with what it makes."""
 
     reference: str
     dry_run: bool = False
     to: Path | None = None
+    rung: ReplayRung | Literal["auto"] = "world"
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -67,70 +58,105 @@ class ReplayResult:
     drift: tuple[str, ...] = ()
     hazards: tuple[str, ...] = ()
     not_isolated: tuple[str, ...] = ()
+    passed_over: tuple[str, ...] = ()
+    """Higher rungs that were not possible, each with a reason; only where the rung was left to us."""
     seconds: float = 0.0
 
 
 def replay(settings: Settings, request: ReplayRequest) -> ReplayResult:
-    """Run a recorded run again from the record alone, and judge it.
+    """Run a recorded run again from the record, and judge it.
+
+    With the rung ``auto`` the best possible one is taken. What is damaged in the store does not make a higher rung impossible
+    but wrong, so nothing lower is tried then.
 
     Raises:
         RunNotFound: no such run.
         IntegrityError: the record is not what was signed.
-        SandboxError: the closed world cannot be entered, though trying said so.
+        SandboxError: the replay cannot be started or observed, though trying said so.
         StoreError: the replay cannot be stored.
     """
     begun = time.monotonic()
     store = opened(settings)
-    prepared = prepare(store, request.reference)
+    rungs = RUNGS if request.rung == "auto" else (request.rung,)
+    passed_over: list[str] = []
+    result = None
+    for rung in rungs:
+        prepared = prepare(store, request.reference, rung)
+        result = _on_rung(settings, store, request, prepared, rung, tuple(passed_over))
+        if result.verdict != "unreplayable" or _is_damaged(prepared):
+            break
+        passed_over += [f"{rung}: {reason}" for reason in result.missing]
+    if result is None:
+        raise UnreplayableError("no rung was to be tried")
+    if result.verdict == "unreplayable" and request.rung == "auto":
+        missing = passed_over or list(result.missing)
+        result = replace(result, rung=None, missing=tuple(missing), passed_over=())
+    return replace(result, seconds=time.monotonic() - begun)
+
+
+def _is_damaged(prepared: Prepared) -> bool:
+    return any(lack.problem == "damaged" for lack in prepared.plan.lacks)
+
+
+def _on_rung(
+    settings: Settings,
+    store: Store,
+    request: ReplayRequest,
+    prepared: Prepared,
+    rung: ReplayRung,
+    passed_over: tuple[str, ...],
+) -> ReplayResult:
+    """Replay on one rung; the answer is `unreplayable` when that is impossible here, and nothing was executed then."""
     bundle, plan = prepared.bundle, prepared.plan
-    hazards = tuple(f"{hazard.code}: {hazard.message}" for hazard in plan.hazards)
-    if not plan.replayable or prepared.manifest is None:
-        return ReplayResult(
-            verdict="unreplayable",
-            run_id=bundle.run_id,
-            replay_run_id=None,
-            rung=plan.rung,
-            missing=plan.missing,
-            drift=plan.drift,
-            hazards=hazards,
-            seconds=time.monotonic() - begun,
-        )
+    told = ReplayResult(
+        verdict="unreplayable",
+        run_id=bundle.run_id,
+        replay_run_id=None,
+        rung=plan.rung,
+        missing=plan.missing,
+        drift=plan.drift,
+        hazards=tuple(f"{hazard.code}: {hazard.message}" for hazard in plan.hazards),
+        passed_over=passed_over,
+    )
+    if not plan.replayable:
+        return told
     with contextlib.ExitStack() as stack:
         target = stack.enter_context(_scratch_store()) if request.dry_run else store
-        again, notes = _run_again(settings, store, target, prepared)
-        outputs, unrecorded = judge(_evidence(store, bundle), _evidence(target, again))
+        try:
+            again = run_again(settings, store, target, prepared)
+        except UnreplayableError as error:
+            return replace(told, missing=(str(error),))
+        outputs, unrecorded = judge(evidence_of(store, bundle), again.evidence)
         verdict = Verdict(
             schema_version=SCHEMA_VERSION,
             run_id=bundle.run_id,
-            replay_run_id=again.run_id,
+            replay_run_id=again.bundle.run_id,
             verdict=overall(outputs, unrecorded),
-            rung="world",
-            not_isolated=notes,
+            rung=rung,
+            not_isolated=again.not_isolated,
             judged_at=clock.timestamp(),
             outputs=outputs,
             bundle_digest=of_bytes(read_sealed(store, store.runs.envelope(RunId(bundle.run_id))).payload),
             unrecorded=unrecorded,
-            drift=plan.drift,
-            hazards=hazards,
+            drift=(*plan.drift, *again.drift),
+            hazards=told.hazards,
             tool_version=reenact.__version__,
+            passed_over=passed_over,
         )
         if not request.dry_run:
             seal_verdict(store, verdict)
         if request.to is not None:
-            place(
-                target.objects, [a for a in again.outputs if not a.temporary and "deleted" not in a.access], request.to
-            )
-    return ReplayResult(
+            made = again.evidence.bundle.outputs
+            place(target.objects, [a for a in made if not a.temporary and "deleted" not in a.access], request.to)
+    return replace(
+        told,
         verdict=verdict.verdict,
-        run_id=bundle.run_id,
-        replay_run_id=None if request.dry_run else again.run_id,
-        rung="world",
+        replay_run_id=None if request.dry_run else again.bundle.run_id,
+        rung=rung,
         outputs=outputs,
         unrecorded=unrecorded,
-        drift=plan.drift,
-        hazards=hazards,
-        not_isolated=notes,
-        seconds=time.monotonic() - begun,
+        drift=verdict.drift,
+        not_isolated=again.not_isolated,
     )
 
 
@@ -142,115 +168,3 @@ def _scratch_store() -> Iterator[Store]:
         yield open_store(f"{folder}/store", create=True)
     finally:
         shutil.rmtree(folder, ignore_errors=True)
-
-
-def _secrets(redactor: Redactor, bundle: Bundle) -> tuple[tuple[str, ...], dict[str, str], list[str]]:
-    """Put back the secrets that are at hand in this process's own environment.
-
-    Returns:
-        The command, the variables, and a note for every secret that is not at hand: the job then gets the marker instead.
-    """
-    candidates = dict(os.environ)
-    redactor.learn(candidates)
-    notes = []
-    variables = {}
-    for name, text in bundle.environment.variables.items():
-        value = redactor.restore(from_text(text), candidates)
-        if value is None:
-            notes.append(f"a secret in variable {name} is not at hand: the job was given a marker in its place")
-        variables[from_text(name)] = from_text(text) if value is None else value
-    for name, fingerprint in bundle.environment.redacted.items():
-        key = from_text(name)
-        if key in candidates and redactor.fingerprint(candidates[key]) == fingerprint:
-            variables[key] = candidates[key]
-        else:
-            state = "differs from the recorded one" if key in candidates else "is not at hand"
-            notes.append(f"secret {name} {state}: the job was given a marker in its place")
-            variables[key] = f"‹redacted:{key}›"
-    argv = []
-    for number, word in enumerate(bundle.launch.argv):
-        restored = redactor.restore(from_text(word), candidates)
-        if restored is None:
-            notes.append(f"a secret in argument {number} is not at hand: the job was given a marker in its place")
-        argv.append(from_text(word) if restored is None else restored)
-    return tuple(argv), variables, notes
-
-
-def _run_again(settings: Settings, store: Store, target: Store, prepared: Prepared) -> tuple[Bundle, tuple[str, ...]]:
-    """Execute the recorded command in its world; give the new record, and what the world does not keep apart.
-
-    Args:
-        store: Where the record is.
-        target: Where the replay is stored.
-    """
-    bundle, manifest = prepared.bundle, prepared.manifest
-    if manifest is None:
-        raise UnreplayableError("the sealed environment cannot be read")
-    redactor = Redactor(
-        fingerprint_key(store.location, store.id), patterns=settings.redact.patterns, allow=settings.redact.allow
-    )
-    argv, variables, notes = _secrets(redactor, bundle)
-    started = time.time_ns()
-    run_id = ids.new_run_id(started)
-    stdin = bundle.launch.stdin.pointer
-    journal = begin(target.location, run_id)
-    host = prepared.host_files.entries if prepared.host_files is not None else ()
-    try:
-        with open_world(
-            bundle,
-            manifest,
-            source=store.objects,
-            cache=worlds_folder(store),
-            probe=prepared.probe,
-            limit_bytes=settings.replay.cache_max_bytes,
-            host=host,
-        ) as world:
-            execution = Execution(
-                run_id=run_id,
-                started_ns=started,
-                journal=journal,
-                argv=argv,
-                environment=variables,
-                stdin=store.objects.read(stdin.digest) if stdin is not None else None,
-                redact=redactor.argv,
-                new_filter=lambda: StreamRedactor(redactor),
-                stream_max_bytes=settings.capture.stream_max_bytes,
-                preimage_max_bytes=settings.capture.preimage_max_bytes,
-                timeout_seconds=settings.replay.timeout_seconds,
-                stat_facts=_stat_facts(settings, store, bundle),
-                open_store=lambda: open_store(target.location, create=False),
-                seal=seal_bundle,
-            )
-            ending = execute(bundle, manifest, world, execution)
-    except BaseException:
-        remove_journal(journal.folder)
-        raise
-    if ending.result is None or "run_id" not in ending.result:
-        reason = ending.result["error"] if ending.result else "the recorder was killed"
-        raise SandboxError(f"the replay could not be recorded, so nothing can be said of it: {reason}")
-    if ending.refused:
-        raise SandboxError(f"the replay could not be observed: {ending.refused}")
-    mode, _ = prepared.probe.require()
-    return peek_bundle(target, RunId(run_id)), (*not_isolated(bundle.launch, mode), *notes)
-
-
-def _stat_facts(settings: Settings, store: Store, bundle: Bundle) -> dict[str, Facts] | None:
-    """Read what stat is to be answered, where the record holds it and the settings do not say otherwise."""
-    digest = bundle.capture.stat_facts
-    if digest is None or settings.replay.stat == "never":
-        return None
-    return {from_text(path): tuple(facts) for path, facts in json.loads(store.objects.read(digest)).items()}
-
-
-def _evidence(store: Store, bundle: Bundle) -> Evidence:
-    """Gather what a record names besides itself."""
-    entries: list[Entry] = []
-    for digest in (bundle.environment.manifest, bundle.capture.host_files):
-        if digest is not None:
-            with contextlib.suppress(IntegrityError):
-                entries += manifests.load(store.objects.read(digest)).entries
-    absent: list[str] = []
-    if bundle.capture.absent is not None:
-        with contextlib.suppress(IntegrityError):
-            absent = store.objects.read(bundle.capture.absent).decode("utf-8").splitlines()
-    return Evidence(bundle=bundle, entries=tuple(entries), absent=tuple(absent))

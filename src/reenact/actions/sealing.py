@@ -21,6 +21,7 @@ __all__ = [
     "check_signature",
     "ensure_logged",
     "fingerprint_key",
+    "key_places",
     "logged_statements",
     "seal_bundle",
     "seal_verdict",
@@ -33,6 +34,13 @@ def fingerprint_key(location: str, store_id: str) -> bytes:
     from reenact.seal.keys import key_folder, load_fingerprint_key  # noqa: PLC0415 - the one part of it needed early
 
     return load_fingerprint_key(key_folder(os.environ, Path(location)), store_id)
+
+
+def key_places(location: str) -> list[str]:
+    """List the folders where this user's private keys for a store may be."""
+    from reenact.seal import keys  # noqa: PLC0415 - the one part of it needed early
+
+    return [os.fspath(place) for place in keys.key_places(os.environ, Path(location))]
 
 
 def signing_key(store: Store) -> SigningKey:

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import base64
-import contextlib
 import os
 import stat
 from collections.abc import Callable, Iterable
-from dataclasses import dataclass, field
 from typing import Final
 
+import msgspec
+
 from reenact.capture.classify import Classifier, is_by_product
-from reenact.capture.intake import Content, Intake
+from reenact.capture.intake import Content, Intake, user_attributes
 from reenact.capture.media import is_code, media_type
 from reenact.capture.observation import Observation, PathRecord
 from reenact.digests import Digest
@@ -35,16 +34,15 @@ def entry_type(mode: int) -> EntryType:
     return _TYPES.get(stat.S_IFMT(mode), "device")
 
 
-@dataclass(slots=True)
-class Sorted:
+class Sorted(msgspec.Struct):
     """Every path a run touched that was there before, sorted by what it is."""
 
-    environment: list[Entry] = field(default_factory=list)
-    host: list[Entry] = field(default_factory=list)
+    environment: list[Entry] = []
+    host: list[Entry] = []
     """Files of /sys: they describe the machine."""
-    artifacts: list[Artifact] = field(default_factory=list)
-    unobserved: dict[str, str] = field(default_factory=dict)
-    lost: list[tuple[str, str]] = field(default_factory=list)
+    artifacts: list[Artifact] = []
+    unobserved: dict[str, str] = {}
+    lost: list[tuple[str, str]] = []
     """Name and reason of every content a replay needs and that was not kept."""
 
 
@@ -57,15 +55,13 @@ def _link_groups(records: Iterable[PathRecord]) -> dict[str, str]:
     return {path: min(paths) for paths in groups.values() if len(paths) > 1 for path in paths}
 
 
-def _attributes(path: str) -> dict[str, str]:
-    """Read the ``user.`` extended attributes of what is at a path now."""
-    found: dict[str, str] = {}
-    with contextlib.suppress(OSError):
-        for name in os.listxattr(path, follow_symlinks=False):
-            if name.startswith("user.") and not name.startswith("user.overlay."):
-                value = os.getxattr(path, name, follow_symlinks=False)
-                found[to_text(name)] = base64.b64encode(value).decode("ascii")
-    return found
+def _attributes(record: PathRecord, content: Content | None, prefix: str) -> dict[str, str]:
+    """Give the extended attributes of an input that stayed as it was."""
+    if not record.needed or record.changes or record.path.startswith("/sys"):
+        return {}
+    if content is not None and content.attributes is not None:
+        return content.attributes
+    return user_attributes(prefix + record.path)
 
 
 def _entry(record: PathRecord, content: Content | None, link: str | None, attributes: dict[str, str]) -> Entry:
@@ -92,7 +88,7 @@ def _entry(record: PathRecord, content: Content | None, link: str | None, attrib
     )
 
 
-def _access(record: PathRecord, observation: Observation, *, exists: bool) -> tuple[Access, ...]:
+def _access(record: PathRecord, observation: Observation, exists: Callable[[str], bool]) -> tuple[Access, ...]:
     found: set[Access] = set()
     users = observation.users.get(record.path, {})
     if record.needed:
@@ -103,7 +99,7 @@ def _access(record: PathRecord, observation: Observation, *, exists: bool) -> tu
         found.add("listed")
     for letter in record.changes:
         if letter == "u":
-            found.add("updated" if exists else "deleted")
+            found.add("updated" if exists(record.path) else "deleted")
         elif letter == "a":
             found.add("appended")
         else:
@@ -144,9 +140,7 @@ def inputs(
     links = _link_groups(observation.paths.values())
     for path, record in observation.paths.items():
         content = intake.contents.get(path)
-        plain = not record.changes
-        attributes = _attributes(prefix + path) if record.needed and plain and not path.startswith("/sys") else {}
-        entry = _entry(record, content, links.get(path), attributes)
+        entry = _entry(record, content, links.get(path), _attributes(record, content, prefix))
         if record.needed and content is None:
             reason = intake.lost.get(path, "its bytes were not kept")
             name = to_text(relative_name(path, root))
@@ -154,13 +148,13 @@ def inputs(
             found.lost.append((name, reason))
         if path == _HOST_FILES or path.startswith(_HOST_FILES + "/"):
             found.host.append(entry)
-        elif plain and classifier.is_environment(path):
+        elif not record.changes and classifier.is_environment(path):
             found.environment.append(entry)
         else:
             found.artifacts.append(
                 Artifact(
                     name=to_text(relative_name(path, root)),
-                    access=_access(record, observation, exists=exists(path)),
+                    access=_access(record, observation, exists),
                     entry=entry,
                     pointer=_pointer(path, content) if record.needed else None,
                     kind="code" if _is_code(path, record, content, observation) else "data",
@@ -207,12 +201,13 @@ def output(
 def _same(record: PathRecord, found: os.stat_result) -> bool:
     """Tell whether a path is as it was before the run: what looked like a change was refused, or changed nothing.
 
-    Any write or chmod moves a file's ctime. A folder's times change with the names in it, which are outputs themselves.
+    Any write or chmod moves a file's ctime. A folder's times change with the names in it, which are outputs themselves; but one
+    that was renamed away and made anew is another folder.
     """
     if (record.mode, record.uid, record.gid) != (found.st_mode, found.st_uid, found.st_gid):
         return False
     if stat.S_ISDIR(record.mode):
-        return True
+        return found.st_ino == record.inode
     now = (found.st_ino, found.st_size, found.st_mtime_ns, found.st_ctime_ns)
     return now == (record.inode, record.size, record.mtime_ns, record.ctime_ns)
 

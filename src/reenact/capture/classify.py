@@ -62,9 +62,22 @@ class Classifier:
                 p for p in prefixes if p.count("/") >= _SHALLOWEST and not any(_inside(kept, p) for kept in protected)
             )
         )
+        self._landmarks = frozenset({*self._prefixes, *_SYSTEM, root, "/"})
+        """Paths that may be judged otherwise than their neighbours."""
+        self._within: dict[str, bool] = {}
+        """What holds for everything else in a folder."""
 
     def is_environment(self, path: str) -> bool:
-        """Tell whether a canonical path belongs to the environment."""
+        """Tell whether a canonical path belongs to the environment. Cheap for many paths of few folders."""
+        if path in self._landmarks or path.endswith(_PACKAGE_FOLDERS):
+            return self._judge(path)
+        folder = path.rpartition("/")[0]
+        known = self._within.get(folder)
+        if known is None:
+            known = self._within[folder] = self._judge(path)
+        return known
+
+    def _judge(self, path: str) -> bool:
         if any(_inside(path, prefix) for prefix in self._prefixes):
             return True
         if any(f"{mark}/" in path or path.endswith(mark) for mark in _PACKAGE_FOLDERS):
@@ -76,6 +89,8 @@ class Classifier:
 
 def is_by_product(path: str) -> bool:
     """Tell whether a file a run left is a cache of its tools (compiled Python, JVM statistics): kept, but not judged."""
+    if "__pycache__" not in path and "hsperfdata_" not in path:
+        return False
     parts = path.split("/")
     return (
         parts[-2:-1] == ["__pycache__"]

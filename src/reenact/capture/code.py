@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 from collections.abc import Collection, Iterator, Sequence
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from reenact.capture import git_folder
 from reenact.capture.child import Child
@@ -40,8 +41,7 @@ _GIT_OPTIONS: Final = (
 _FIELDS: Final = ("repository", "root", "commit", "tree", "branch", "dirty", "uncommitted", "untracked")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Status:
+class _Status(msgspec.Struct, frozen=True, kw_only=True):
     """What ``git status`` told; paths are relative to the work tree."""
 
     commit: str | None

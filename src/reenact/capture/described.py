@@ -10,7 +10,6 @@ import contextlib
 import hashlib
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
 from typing import Final
 
 import msgspec
@@ -30,14 +29,13 @@ _MOST_KEPT: Final = 256
 """Descriptions in the cache; the oldest go first."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Installed:
+class _Installed(msgspec.Struct, frozen=True, kw_only=True):
     """The slow part."""
 
     interpreters: tuple[Interpreter, ...]
     distributions: tuple[Distribution, ...]
     os_packages: tuple[OsPackage, ...] | None
-    causes: dict[str, str] = field(default_factory=dict)
+    causes: dict[str, str] = {}
 
 
 def describe(

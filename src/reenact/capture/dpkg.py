@@ -95,22 +95,24 @@ def files(root: str) -> tuple[list[OsPackage], Iterator[tuple[str, int]]]:
             if package is None:
                 continue
             place = places[package]
-            for path in _leaves(f"{folder}/{name}"):
-                at = canonical(path, aliases)
-                if at in diversions and diversions[at][1] != package.name:
-                    at = diversions[at][0]
-                yield at, place
+            leaves = {
+                path if path.startswith("/usr/") else canonical(path, aliases) for path in _leaves(f"{folder}/{name}")
+            }
+            for path in diversions.keys() & leaves:
+                aside, keeper = diversions[path]
+                if keeper != package.name:
+                    leaves.discard(path)
+                    leaves.add(aside)
+            for path in leaves:
+                yield path, place
 
     return table, listed()
 
 
-def _leaves(path: str) -> Iterator[str]:
+def _leaves(path: str) -> set[str]:
     """Give the listed paths that are no folder of another listed one: packages share folders, and own files."""
     with open(path, encoding="utf-8", errors="surrogateescape") as file:
-        previous = ""
-        for line in sorted(file.read().splitlines()):
-            if previous and not line.startswith(previous + "/"):
-                yield previous
-            previous = line
-        if previous:
-            yield previous
+        listed = set(file.read().split("\n"))
+    listed.discard("")
+    # Of a listed file every folder is listed, too.
+    return listed.difference({path[: path.rfind("/")] for path in listed})

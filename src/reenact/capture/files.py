@@ -62,6 +62,19 @@ class FileStates:
         """Calls that would teach nothing new; forgotten whenever names change."""
         self._unsettled: list[Unsettled] = []
 
+    def ignore(self, folder: str) -> None:
+        """Ignore a folder, given as a canonical path, and all below it from now on."""
+        self._walker.ignore(folder)
+
+    @property
+    def ignored(self) -> tuple[str, ...]:
+        """The folders that are ignored."""
+        return self._walker.ignored
+
+    def ignores(self, path: str) -> bool:
+        """Tell whether a canonical path is ignored."""
+        return self._walker.ignores(path)
+
     def walk(self, path: str, follow: bool = True) -> tuple[str, Stat | None]:
         """Find the canonical path and its lstat (None when it is not there), entering everything met on the way."""
         self._look_again()

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
 from typing import Any, Final
+
+import msgspec
 
 import reenact
 from reenact import clock
@@ -44,8 +45,7 @@ def data_version(sums: dict[str, Digest]) -> Digest:
     return of_lines([f"{digest}  {name}" for name, digest in sorted(sums.items())])
 
 
-@dataclass(slots=True, kw_only=True)
-class Frozen:
+class Frozen(msgspec.Struct, kw_only=True):
     """Everything that goes into a bundle beside the observation itself."""
 
     inputs: list[Artifact]
@@ -62,9 +62,9 @@ class Frozen:
     host_files: Digest | None = None
     stat_facts: Digest | None = None
     overhead_us: int | None = None
-    hazards: list[Hazard] = field(default_factory=list)
-    gaps: list[Gap] = field(default_factory=list)
-    unobserved: dict[str, str] = field(default_factory=dict)
+    hazards: list[Hazard] = []
+    gaps: list[Gap] = []
+    unobserved: dict[str, str] = {}
 
 
 def stream_of(described: dict[str, Any], pointer: Pointer | None, *, truncated: bool) -> Stream:

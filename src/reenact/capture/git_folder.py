@@ -8,8 +8,9 @@ from __future__ import annotations
 
 import os
 import re
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 __all__ = ["Repository", "find", "head", "is_bare", "remote_url", "submodules", "without_credentials"]
 
@@ -20,8 +21,7 @@ _REFERENCE_DEPTH: Final = 5
 """Symbolic refs that point to symbolic refs, as Git follows them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Repository:
+class Repository(msgspec.Struct, frozen=True, kw_only=True):
     """Where a repository lies."""
 
     work_tree: str

@@ -1,4 +1,4 @@
-"""The machine a run is on, as far as it can change results: system, processor, container, locale, limits.
+"""The machine a run is on, as far as it can change results: system, processor, container, locale, threads.
 
 Reads a few small files under ``/proc``, ``/etc`` and ``/sys``; starts no process; a few milliseconds in all. What cannot be
 told is None with its cause. `root` in the functions that take it is the folder those files are looked for under.
@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import os
 import re
-import resource
 from collections.abc import Mapping
 from typing import Final
 
-from reenact.canonical import MAX_SAFE_INTEGER
+from reenact.capture.conditions import affinity
 from reenact.model.environment import Cpu, System
 
-__all__ = ["affinity", "container", "cpu", "limits", "locale_and_zone", "system", "thread_settings"]
+__all__ = ["container", "cpu", "locale_and_zone", "system", "thread_settings"]
 
 _BLOCK_BYTES: Final = 8192
 """Of /proc/cpuinfo only this much is read: it holds the first processor, and each further one costs the kernel time."""
@@ -118,29 +117,6 @@ def _cpu_model(facts: Mapping[str, str]) -> str:
     # ARM kernels give numbers only; together they name the core.
     parts = [f"{name[4:]} {facts[name]}" for name in ("CPU implementer", "CPU part", "CPU variant") if name in facts]
     return ", ".join(parts) or os.uname().machine
-
-
-def affinity() -> tuple[int, ...]:
-    """Give the processors this process may run on, sorted."""
-    return tuple(sorted(os.sched_getaffinity(0)))
-
-
-def limits() -> dict[str, tuple[int, int]]:
-    """Give every resource limit under its name in :mod:`resource` (``RLIMIT_NOFILE``): soft and hard, -1 for unlimited."""
-    found: dict[str, tuple[int, int]] = {}
-    for name in sorted(vars(resource)):
-        if name.startswith("RLIMIT_") and name != "RLIMIT_OFILE":  # OFILE is NOFILE under its BSD name.
-            try:
-                soft, hard = resource.getrlimit(getattr(resource, name))
-            except (OSError, ValueError):
-                continue  # The C library knows it, this kernel does not.
-            found[name] = (_bounded(soft), _bounded(hard))
-    return found
-
-
-def _bounded(limit: int) -> int:
-    """Write a limit beyond what JSON numbers hold exactly as unlimited: no resource reaches it."""
-    return limit if 0 <= limit <= MAX_SAFE_INTEGER else -1
 
 
 def locale_and_zone(environment: Mapping[str, str], root: str = "") -> tuple[str, str]:

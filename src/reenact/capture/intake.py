@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import base64
+import contextlib
 import errno
 import os
 import stat
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final, Protocol
+
+import msgspec
 
 from reenact.capture.observation import PathRecord
 from reenact.digests import Digest
+from reenact.model.paths import to_text
 
-__all__ = ["Content", "Intake", "StatCache", "Writer"]
+__all__ = ["Content", "Intake", "StatCache", "Writer", "user_attributes"]
 
 _HEAD_BYTES: Final = 512
 _VOLATILE: Final = ("/sys/",)
@@ -44,14 +48,27 @@ class StatCache(Protocol):
         """Give the digest of a file with exactly this stat, if its bytes are in the store."""
 
 
-@dataclass(frozen=True, slots=True)
-class Content:
+class Content(msgspec.Struct, frozen=True):
     """Bytes that are in the store."""
 
     digest: Digest
     size_bytes: int
     head: bytes
     """The first bytes, from which the media type is told."""
+    attributes: dict[str, str] | None = None
+    """The ``user.`` extended attributes the file had when it was read; None when nobody looked."""
+
+
+def user_attributes(at: str | int) -> dict[str, str]:
+    """Read the ``user.`` extended attributes of an open file, or of what is at a path (a link itself); values in base64."""
+    found: dict[str, str] = {}
+    follow = isinstance(at, int)
+    with contextlib.suppress(OSError):
+        for name in os.listxattr(at, follow_symlinks=follow):
+            if name.startswith("user.") and not name.startswith("user.overlay."):
+                value = os.getxattr(at, name, follow_symlinks=follow)
+                found[to_text(name)] = base64.b64encode(value).decode("ascii")
+    return found
 
 
 class Intake:
@@ -111,13 +128,13 @@ class Intake:
         except OSError as error:
             self.lost[record.path] = f"cannot be read: {os.strerror(error.errno or 0)}"
             return
+        volatile = record.path.startswith(_VOLATILE)
         try:
             found = os.fstat(descriptor)
-            content = self._content(descriptor, found)
-            after = os.fstat(descriptor)
+            attributes = {} if volatile else user_attributes(descriptor)
+            content, after = self._content(descriptor, found, attributes)
         finally:
             os.close(descriptor)
-        volatile = record.path.startswith(_VOLATILE)
         if original and not volatile and not self._unchanged(record, found, after):
             # Another look later: the journal may tell that its bytes were kept before the run itself changed them.
             self.lost[record.path] = "changed before it could be read"
@@ -136,15 +153,18 @@ class Intake:
         # The run may set the times itself (metadata change); else they must be those of the first touch.
         return before.st_mtime_ns == record.mtime_ns or "x" in record.changes
 
-    def _content(self, descriptor: int, found: os.stat_result) -> Content:
+    def _content(
+        self, descriptor: int, found: os.stat_result, attributes: dict[str, str] | None = None
+    ) -> tuple[Content, os.stat_result]:
+        """Store an open file; give its content, and its stat after it was read."""
         head = os.pread(descriptor, _HEAD_BYTES, 0)
         digest = self._cache.lookup(found)
         if digest is not None and self._writer.holds(digest):
-            return Content(digest, found.st_size, head)
+            return Content(digest, found.st_size, head, attributes), found
         begun = time.time_ns()
         added = self._writer.add_descriptor(descriptor)
         self.fresh.append((found, added.digest, begun))
-        return Content(added.digest, added.size_bytes, head)
+        return Content(added.digest, added.size_bytes, head, attributes), os.fstat(descriptor)
 
     def take_file(self, path: str, *, inside: bool = True) -> tuple[os.stat_result, Content | None]:
         """Store what is at a path now (an output); content only for regular files.
@@ -160,8 +180,7 @@ class Intake:
         try:
             found = os.fstat(descriptor)
             for _ in range(3):
-                content = self._content(descriptor, found)
-                after = os.fstat(descriptor)
+                content, after = self._content(descriptor, found)
                 if (after.st_mtime_ns, after.st_size) == (found.st_mtime_ns, found.st_size):
                     return found, content
                 found = after

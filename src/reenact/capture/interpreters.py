@@ -9,7 +9,6 @@ from __future__ import annotations
 import os
 import re
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
 from typing import Final
 
 import msgspec
@@ -28,8 +27,7 @@ _ELF: Final = b"\x7fELF"
 _HEAD_BYTES: Final = 1 << 16
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class _Runtime:
+class _Runtime(msgspec.Struct, frozen=True, kw_only=True):
     name: str
     program: str
     """Pattern of the program's file name."""

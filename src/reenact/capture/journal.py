@@ -30,13 +30,31 @@ from __future__ import annotations
 import json
 import os
 import zlib
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Any, Final
 
 __all__ = ["JournalWriter", "decode", "read_records"]
 
 _FLUSH_BYTES: Final = 1 << 15
-_encode: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), check_circular=False).encode
+_json: Final = json.JSONEncoder(ensure_ascii=True, separators=(",", ":"), check_circular=False).encode
+
+
+def _plainly(record: list[Any]) -> bytes:
+    return _json(record).encode("ascii")
+
+
+def _fast_encoder() -> Callable[[list[Any]], bytes]:
+    from msgspec.json import Encoder  # noqa: PLC0415 - the import costs as much as encoding a thousand records by json
+
+    quickly = Encoder().encode
+
+    def encode(record: list[Any]) -> bytes:
+        try:
+            return quickly(record)
+        except ValueError:  # a lone surrogate, or an integer of more than 64 bits
+            return _plainly(record)
+
+    return encode
 
 
 class JournalWriter:
@@ -46,21 +64,32 @@ class JournalWriter:
         self._descriptor = descriptor
         self._buffer: list[bytes] = []
         self._buffered = 0
+        self._encode: Callable[[list[Any]], bytes] = _plainly
         self.position = os.fstat(descriptor).st_size
         """The journal's length with all that was written, flushed or not."""
         self.broken = ""
         """Why nothing more is written (the disk is full), else empty."""
+        self.after_flush: Callable[[], None] | None = None
+        """Called when a full buffer was handed to the kernel: whoever reads along need not wait until the writer is idle."""
 
     def write(self, record: list[Any]) -> int:
         """Append a record; give the journal's length after it, in bytes."""
-        body = _encode(record).encode("ascii")
+        body = self._encode(record)
         line = b"%08x %b\n" % (zlib.crc32(body), body)
+        length = len(line)
         self._buffer.append(line)
-        self._buffered += len(line)
-        self.position += len(line)
+        self._buffered += length
+        self.position += length
         if self._buffered >= _FLUSH_BYTES:
-            self.flush()
+            self._filled()
         return self.position
+
+    def _filled(self) -> None:
+        self.flush()
+        if self._encode is _plainly:
+            self._encode = _fast_encoder()
+        if self.after_flush is not None:
+            self.after_flush()
 
     @property
     def pending(self) -> bool:
@@ -81,14 +110,28 @@ class JournalWriter:
             self.broken = os.strerror(error.errno or 0)
 
 
+def _parse(text: bytes) -> object:
+    """Read one JSON value; None when it is none."""
+    import msgspec  # noqa: PLC0415 - the writer, which starts early, does without
+
+    try:
+        return msgspec.json.decode(text)
+    except ValueError:
+        pass
+    try:
+        return json.loads(text)  # it may hold lone surrogates
+    except ValueError:
+        return None
+
+
 def decode(line: bytes) -> list[Any] | None:
     """Read one line without its newline; None when it is damaged."""
     try:
         if line[8:9] != b" " or int(line[:8], 16) != zlib.crc32(line[9:]):
             return None
-        record = json.loads(line[9:])
     except ValueError:
         return None
+    record = _parse(line[9:])
     return record if isinstance(record, list) and record else None
 
 

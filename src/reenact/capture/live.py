@@ -6,26 +6,29 @@ import fcntl
 import mmap
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, NoReturn
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from reenact.capture.journal import JournalWriter
-from reenact.capture.session import Ending, RecorderEnds, Roles, Session, SupervisorEnds
-from reenact.capture.watcher import Watch, watch
-from reenact.digests import Digest
+from reenact.capture.roles import RecorderEnds, Roles, SupervisorEnds, Watch
+from reenact.capture.session import Ending, Session
 from reenact.errors import StoreError
 from reenact.ids import RunId
 
 if TYPE_CHECKING:
+    import socket
+
+    from reenact.capture.nesting import Outer
+
+    # A run is started without them: what is imported here is imported before the first fork.
     from reenact.capture.trace.stat_answers import StatAnswers
+    from reenact.digests import Digest
     from reenact.model.bundle import Bundle
     from reenact.store.opening import Store
 
 __all__ = ["Journal", "LiveRun", "begin", "run_live"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Journal:
+class Journal(NamedTuple):
     """A journal folder that this process has begun and locked."""
 
     folder: str
@@ -52,8 +55,7 @@ def begin(location: str, run_id: RunId) -> Journal:
     return Journal(folder=folder, events=events, lock=lock)
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class LiveRun:
+class LiveRun(NamedTuple):
     """What a live recording is made of."""
 
     journal: Journal
@@ -73,13 +75,22 @@ class LiveRun:
     """See :class:`reenact.capture.trace.stat_answers.StatAnswers`."""
     known: Callable[[str], tuple[Digest, int] | None] = lambda _: None
     """See :class:`reenact.capture.intake.Intake`."""
-    observe: Callable[[Watch, SupervisorEnds], NoReturn] = watch
-    """What the supervising process does; the kernel rung's by default."""
+    observe: Callable[[Watch, SupervisorEnds], NoReturn] | None = None
+    """What the supervising process does; the kernel rung's :func:`reenact.capture.watcher.watch` by default."""
+    outer: Outer | None = None
+    """The supervisor of the recording around this one, which observes in the place of one of our own."""
+    secrets: Callable[[], dict[str, Any]] = dict
+    """What that one needs to redact as `redact` does."""
 
 
 def run_live(run: LiveRun) -> Ending:
     """Run the job with its observers; when this returns the run is in the store, or the ending says why not."""
-    stored = mmap.mmap(-1, 8)
+    if run.outer is not None:
+        from reenact.capture.nesting import shared  # noqa: PLC0415 - only inside another recording
+
+        memory, stored = shared()
+    else:
+        memory, stored = -1, mmap.mmap(-1, 8)
     writer = JournalWriter(run.journal.events)
     writer.write(["run", run.header])
     writer.flush()
@@ -89,6 +100,8 @@ def run_live(run: LiveRun) -> Ending:
     def recorder(ends: RecorderEnds) -> NoReturn:
         from reenact.capture.recorder import Recording, record  # noqa: PLC0415 - in its own process, while the job starts
 
+        if run.outer is not None:
+            run.outer.close()  # its end tells the supervisor that the main process is gone
         recording = Recording(
             folder=run.journal.folder,
             stored=stored,
@@ -100,29 +113,48 @@ def run_live(run: LiveRun) -> Ending:
         )
         record(recording, ends)
 
-    def supervisor(ends: SupervisorEnds) -> NoReturn:
-        run.observe(
-            Watch(
-                folder=run.journal.folder,
-                journal=run.journal.events,
-                lock=run.journal.lock,
-                stored=stored,
-                redact=run.redact,
-                ignored=run.ignored,
-                preimage_max_bytes=run.preimage_max_bytes,
-                linger_seconds=run.linger_seconds,
-                inherited=_inherited(run.header["streams"]),
-                cwd=run.header["cwd"],
-                stat_answers=run.stat_answers,
-            ),
-            ends,
-        )
+    watch = Watch(
+        folder=run.journal.folder,
+        journal=run.journal.events,
+        lock=run.journal.lock,
+        stored=stored,
+        redact=run.redact,
+        ignored=run.ignored,
+        preimage_max_bytes=run.preimage_max_bytes,
+        linger_seconds=run.linger_seconds,
+        inherited=_inherited(run.header["streams"]),
+        cwd=run.header["cwd"],
+        stat_answers=run.stat_answers,
+    )
 
+    def supervisor(ends: SupervisorEnds) -> NoReturn:
+        from reenact.capture.watcher import watch as watch_kernel  # noqa: PLC0415 - late, as it needs the whole tracer
+
+        (run.observe or watch_kernel)(watch, ends)
+
+    join = None if run.outer is None else _joining(run, run.outer, watch, memory)
     try:
-        return run.session.run(Roles(recorder=recorder, supervisor=supervisor), run.journal.lock)
+        return run.session.run(Roles(recorder=recorder, supervisor=supervisor, join=join), run.journal.lock)
     finally:
         os.close(run.journal.lock)
         os.close(run.journal.events)
+
+
+def _joining(run: LiveRun, outer: Outer, watch: Watch, memory: int) -> Callable[[int, int, int], socket.socket]:
+    """Make what hands a run over to the supervisor of the recording around it."""
+
+    def join(job: int, recorder: int, wake: int) -> socket.socket:
+        facts = {
+            "job": job,
+            "recorder": recorder,
+            "terminal": run.header["streams"]["stdin"]["kind"] == "terminal",
+            "secrets": run.secrets(),
+        }
+        # Where that fails, the recorder finds that nobody writes the journal, and says so in the bundle.
+        outer.join(watch, (watch.journal, watch.lock, wake, memory), facts)
+        return outer.connection
+
+    return join
 
 
 def _inherited(streams: dict[str, dict[str, Any]]) -> tuple[tuple[str, str], ...]:

@@ -5,7 +5,6 @@ Python's :mod:`mimetypes` is not used: it reads tables of the host, so that the 
 
 from __future__ import annotations
 
-import os
 import re
 from typing import Final
 
@@ -48,6 +47,11 @@ _MAGIC: Final[tuple[tuple[int, bytes, str], ...]] = (
     (0, b"\xca\xfe\xba\xbe", "application/java-vm"),
     (0, b"\xd0\xcf\x11\xe0\xa1\xb1\x1a\xe1", "application/x-ole-storage"),
 )
+
+_BY_FIRST: Final[dict[int, tuple[tuple[int, bytes, str], ...]]] = {
+    first: tuple(entry for entry in _MAGIC if entry[0] or entry[1][0] == first) for first in range(256)
+}
+"""Of the signs those that can stand in a file, by its first byte."""
 
 _ZIP_KINDS: Final = {
     "docx": "application/vnd.openxmlformats-officedocument.wordprocessingml.document",
@@ -145,7 +149,7 @@ _SHARED_OBJECT: Final = re.compile(r".+\.so(?:\.[0-9.]+)?")
 
 
 def _extension(path: str) -> tuple[str, str]:
-    name = os.path.basename(path).lower()
+    name = path[path.rfind("/") + 1 :].lower()
     stem, dot, extension = name.rpartition(".")
     return name, extension if dot and stem else ""
 
@@ -153,7 +157,7 @@ def _extension(path: str) -> tuple[str, str]:
 def is_code(path: str, first_bytes: bytes = b"") -> bool:
     """Tell whether a file says what is done rather than what it is done to, by its name, shebang or format."""
     name, extension = _extension(path)
-    if extension in _CODE or name in _CODE_NAMES or _SHARED_OBJECT.fullmatch(name):
+    if extension in _CODE or name in _CODE_NAMES or (".so" in name and _SHARED_OBJECT.fullmatch(name)):
         return True
     return first_bytes.startswith(_CODE_MAGIC)
 
@@ -192,7 +196,7 @@ def media_type(path: str, first_bytes: bytes) -> str:
     _, extension = _extension(path)
     if not first_bytes:
         return _TEXT.get(extension) or _BINARY.get(extension) or OCTETS
-    for offset, magic, kind in _MAGIC:
+    for offset, magic, kind in _BY_FIRST[first_bytes[0]]:
         if first_bytes.startswith(magic, offset):
             return _ZIP_KINDS.get(extension, kind) if kind == "application/zip" else kind
     if first_bytes.startswith((b"\xff\xfe", b"\xfe\xff")) and extension in _TEXT:

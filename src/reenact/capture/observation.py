@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Any
+
+import msgspec
 
 __all__ = ["Contact", "Observation", "PathRecord", "ProcessRecord"]
 
 
-@dataclass(slots=True)
-class PathRecord:
+class PathRecord(msgspec.Struct):
     """A path before its first touch, and what became of it."""
 
     path: str
@@ -37,21 +37,19 @@ class PathRecord:
     """Where its bytes are now, when they were moved."""
 
 
-@dataclass(slots=True)
-class ProcessRecord:
+class ProcessRecord(msgspec.Struct):
     """A process: one program, or several in a row."""
 
     actor: str
     parent: str | None
     started_ns: int | None
-    programs: list[tuple[int, str, list[str], str]] = field(default_factory=list)
+    programs: list[tuple[int, str, list[str], str]] = []
     """Time, path, argv, cwd of each program it executed."""
     ended_ns: int | None = None
     exit_code: int | None = None
 
 
-@dataclass(frozen=True, slots=True)
-class Contact:
+class Contact(msgspec.Struct, frozen=True):
     """A socket call that led outside the process tree."""
 
     time_ns: int

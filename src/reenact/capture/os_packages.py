@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import os
+import threading
 from collections.abc import Collection, Iterable, Iterator
 from typing import Final, Protocol
 
@@ -13,7 +14,7 @@ from reenact.capture.owner_index import OwnerIndex
 from reenact.digests import PREFIX, of_bytes
 from reenact.model.environment import OsPackage
 
-__all__ = ["find", "stamp"]
+__all__ = ["find", "prepare", "stamp"]
 
 
 class _Reader(Protocol):
@@ -77,8 +78,44 @@ def _sorted(packages: Iterable[OsPackage]) -> tuple[OsPackage, ...]:
     return tuple(sorted(packages, key=lambda package: (package.name, package.architecture, package.version)))
 
 
+_preparing: Final[dict[str, threading.Thread]] = {}
+"""Threads that make an index, by its path."""
+
+
+def prepare(cache: str, root: str = "") -> None:
+    """Begin, in a thread, to make the index of owners if there is none, so that :func:`find` has it; raises nothing."""
+    for name, reader in _READERS:
+        key = reader.stamp(root)
+        if key is None:
+            continue
+        full_key = f"{name} {root} {key}"
+        path = _index_path(full_key, cache)
+        if not os.path.exists(path):
+            thread = threading.Thread(target=_try_index, args=(reader, full_key, cache, root), daemon=True)
+            with contextlib.suppress(RuntimeError):  # no thread can be had: `find` does it all
+                thread.start()
+                _preparing[path] = thread
+        return
+
+
+def _try_index(reader: _Reader, key: str, cache: str, root: str) -> None:
+    with contextlib.suppress(OSError):  # `find` will meet it, too, and say so
+        _make_index(reader, key, cache, root)
+
+
+def _index_path(key: str, cache: str) -> str:
+    return f"{cache}/{_FILE_PREFIX}{of_bytes(os.fsencode(key))[len(PREFIX) :][:16]}"
+
+
 def _index(reader: _Reader, key: str, cache: str, root: str) -> OwnerIndex:
-    path = f"{cache}/{_FILE_PREFIX}{of_bytes(os.fsencode(key))[len(PREFIX) :][:16]}"
+    thread = _preparing.pop(_index_path(key, cache), None)
+    if thread is not None:
+        thread.join()
+    return _make_index(reader, key, cache, root)
+
+
+def _make_index(reader: _Reader, key: str, cache: str, root: str) -> OwnerIndex:
+    path = _index_path(key, cache)
     index = owner_index.load(path)
     if index is None:
         table, files = reader.files(root)

@@ -26,7 +26,7 @@ from reenact.model.environment import OsPackage
 
 __all__ = ["OwnerIndex", "build", "load", "save"]
 
-_MAGIC: Final = b"reenact-owners-1\n"
+_MAGIC: Final = b"reenact-owners-2\n"
 _NUMBERS: Final = struct.Struct("<QQQ")
 """The CRC-32 of all that follows, the length of the package table, the number of entries."""
 _HEAD_BYTES: Final = len(_MAGIC) + _NUMBERS.size
@@ -35,10 +35,14 @@ _OWNER_BITS: Final = 32
 _OWNER_MASK: Final = (1 << _OWNER_BITS) - 1
 
 
-def _hash(path: str) -> int:
-    # Not Python's hash(): it differs between processes. Of SHA-1 only speed is wanted here.
-    digest = hashlib.sha1(path.encode("utf-8", "surrogateescape"), usedforsecurity=False).digest()
-    return int.from_bytes(digest[:_HASH_BYTES], "little")
+def _hashes(paths: Iterable[str]) -> array[int]:
+    # Not Python's hash(): it differs between processes. Of all in hashlib this one is the fastest for short texts.
+    digest = hashlib.blake2s
+    found = array("Q")
+    found.frombytes(
+        b"".join([digest(p.encode("utf-8", "surrogateescape"), digest_size=_HASH_BYTES).digest() for p in paths])
+    )
+    return found
 
 
 class OwnerIndex:
@@ -52,8 +56,7 @@ class OwnerIndex:
         """Find the packages that own any of the paths."""
         places: set[int] = set()
         count = len(self._hashes)
-        for path in paths:
-            wanted = _hash(path)
+        for wanted in _hashes(paths):
             at = bisect_left(self._hashes, wanted)
             while at < count and self._hashes[at] == wanted:  # Packages of two architectures share files.
                 places.add(self._owners[at])
@@ -64,7 +67,9 @@ class OwnerIndex:
 def build(table: Sequence[OsPackage], files: Iterable[tuple[str, int]]) -> tuple[OwnerIndex, bytes]:
     """Make an index from (path, place of its owner in `table`), and the bytes to save it as."""
     # One number a pair, hash first: numbers sort several times faster than pairs.
-    pairs = sorted({_hash(path) << _OWNER_BITS | owner for path, owner in files})
+    listed = list(files)
+    hashed = _hashes(path for path, _ in listed)
+    pairs = sorted({number << _OWNER_BITS | owner for number, (_, owner) in zip(hashed, listed, strict=True)})
     hashes = array("Q", [pair >> _OWNER_BITS for pair in pairs])
     owners = array("L", [pair & _OWNER_MASK for pair in pairs])
     packages = msgspec.json.encode(table)

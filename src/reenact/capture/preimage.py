@@ -43,6 +43,12 @@ class PreimageKeeper:
         """Whether any bytes are kept in open descriptors of this process alone."""
         return bool(self._held)
 
+    def close(self) -> None:
+        """Let go of what is kept in open descriptors."""
+        for descriptor in self._held:
+            os.close(descriptor)
+        self._held.clear()
+
     def keep(self, path: str, found: Stat, *, needed: int, name_only: bool) -> tuple[str, str]:
         """See :class:`reenact.capture.interface.Preimages`."""
         if 0 <= needed <= int.from_bytes(self._stored[:8], "little"):

@@ -9,8 +9,9 @@ import json
 import os
 import re
 from collections.abc import Iterable, Iterator
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from reenact.capture.git_folder import without_credentials
 from reenact.digests import Digest, of_bytes
@@ -27,8 +28,7 @@ _METADATA_BYTES: Final = 1 << 16
 """Name and version stand at the start; the rest is a description, which can be long."""
 
 
-@dataclass(frozen=True, slots=True)
-class _Installed:
+class _Installed(msgspec.Struct, frozen=True):
     """What an installer left of one distribution."""
 
     folder: str

@@ -7,6 +7,7 @@ and for one that is recovered from its journal alone.
 from __future__ import annotations
 
 import contextlib
+import gc
 import json
 import mmap
 import os
@@ -14,11 +15,14 @@ import select
 import threading
 import time
 from collections.abc import Callable
-from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any, Final, NoReturn
+
+import msgspec
+from msgspec import structs
 
 from reenact import canonical
 from reenact.capture import hazards as hazard_rules
+from reenact.capture import os_packages
 from reenact.capture.artifacts import Sorted, inputs, outputs
 from reenact.capture.classify import Classifier
 from reenact.capture.code import CodeObserver
@@ -28,7 +32,6 @@ from reenact.capture.intake import Intake
 from reenact.capture.journal import decode
 from reenact.capture.media import media_type
 from reenact.capture.observation import Observation
-from reenact.capture.session import serve_remains
 from reenact.digests import Digest
 from reenact.errors import ReenactError
 from reenact.model import manifest
@@ -38,19 +41,20 @@ from reenact.model.paths import to_text
 from reenact.model.summary import summary_line
 
 if TYPE_CHECKING:
-    from reenact.capture.session import RecorderEnds
+    from reenact.capture.roles import RecorderEnds
     from reenact.store.opening import Store
     from reenact.store.writer import ObjectWriter
 
 __all__ = ["Recording", "finish_run", "record"]
 
 _READ_BYTES: Final = 1 << 16
+_GARBAGE_AFTER: Final = 200_000
+"""Objects made and kept before the first look for garbage."""
 _STAT_SENSITIVE: Final = frozenset({"git", "uv", "hg", "rsync", "make", "gmake", "ninja"})
 """Programs that compare inode numbers or change times with what they noted before."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Recording:
+class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """What the recorder needs to know."""
 
     folder: str
@@ -94,6 +98,8 @@ class _Tail:
 
 def record(recording: Recording, ends: RecorderEnds) -> NoReturn:
     """Run the recorder in its own process; never returns. Its result goes to the main process as one JSON object."""
+    # All that a run read stays to its end: looking for garbage among it costs a tenth of the time and finds none.
+    gc.set_threshold(_GARBAGE_AFTER)
     try:
         result = _record(recording, ends)
     except ReenactError as error:
@@ -126,6 +132,7 @@ def _record(recording: Recording, ends: RecorderEnds) -> dict[str, Any]:
                 code = CodeObserver(observation.header["root"])
                 if recording.as_described is None:
                     code.start()
+                    os_packages.prepare(os.fspath(store.cache))
             if entry[0] in ("n", "p", "v"):
                 path = observation.paths[entry[1]]
                 if path.needed:
@@ -161,6 +168,8 @@ def _listen(ends: RecorderEnds) -> threading.Event:
             ends.relays[int(said)].open = False
             os.close(ends.relays[int(said)].source)
         if not said:
+            from reenact.capture.remains import serve_remains  # noqa: PLC0415 - only when the main process was killed
+
             serve_remains(ends.relays, -1)
         over.set()
 
@@ -288,7 +297,7 @@ def finish_run(
     environment_hazards: list[Hazard] = []
     if recording.as_described is not None:
         original = recording.as_described
-        environment = replace(original.environment, manifest=manifest_digest)
+        environment = structs.replace(original.environment, manifest=manifest_digest)
         observed_code = original.code
         found.unobserved.update(
             {at: why for at, why in original.unobserved.items() if at.startswith(("environment.", "code."))}

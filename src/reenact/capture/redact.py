@@ -17,7 +17,7 @@ import fnmatch
 import hmac
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from typing import Final
+from typing import Any, Final
 
 from reenact.capture import secret_forms, secret_names, secret_options
 from reenact.capture.secret_spans import Span, choose, fill
@@ -85,6 +85,24 @@ class Redactor:
         self._patterns = tuple(map(_folded, patterns))
         self._allow = frozenset(map(_folded, allow))
         self._known: dict[str, str] = {}
+
+    # Handing over
+
+    def state(self) -> dict[str, Any]:
+        """Give all it knows, secrets included, as JSON values: to be sent to another process, never to be written down."""
+        return {
+            "key": self._key.hex(),
+            "patterns": list(self._patterns),
+            "allow": sorted(self._allow),
+            "known": self._known,
+        }
+
+    @classmethod
+    def from_state(cls, state: Mapping[str, Any]) -> Redactor:
+        """Make a redactor that knows what another one knew."""
+        made = cls(bytes.fromhex(state["key"]), patterns=state["patterns"], allow=state["allow"])
+        made._known.update(state["known"])
+        return made
 
     # Learning
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Final
 
 from reenact.capture.redact import Redactor
+from reenact.capture.secret_spans import Span
 
 __all__ = ["StreamRedactor"]
 
@@ -33,32 +34,36 @@ class StreamRedactor:
     def feed(self, data: bytes) -> bytes:
         """Take the next piece; give what can be written now, redacted."""
         held = self._held + data
-        cut = self._cut(held)
+        cut, clean = self._cut(held)
         self._held = held[cut:]
-        return self._redactor.data(held[:cut]) if cut else b""
+        return held[:cut] if clean else self._redactor.data(held[:cut])
 
     def close(self) -> bytes:
         """Give the rest; the stream has ended."""
         rest, self._held = self._held, b""
         return self._redactor.data(rest)
 
-    def _cut(self, held: bytes) -> int:
-        """Choose how much can go: whole lines, up to the first secret that may go on."""
+    def _cut(self, held: bytes) -> tuple[int, bool]:
+        """Choose how much can go: whole lines, up to the first secret that may go on; and tell whether all of it is clean."""
         end = max(0, len(held) - self._multiline)
         cut = max(held.rfind(b"\n", 0, end), held.rfind(b"\r", 0, end)) + 1
         if cut == 0 and len(held) > _HOLD_BYTES:
             cut = len(held) - self._redactor.longest_bytes
         if cut <= 0:
-            return 0
+            return 0, True
         text = held.decode("utf-8", "surrogateescape")
-        at = self._outside_secrets(text, len(held[:cut].decode("utf-8", "surrogateescape")))
+        spans = self._redactor.secrets_in(text)
+        if not spans:
+            return cut, True
+        at = _outside(spans, text, len(held[:cut].decode("utf-8", "surrogateescape")))
         if at == 0 and len(held) > _HOLD_LIMIT_BYTES:
-            return len(held)
-        return len(text[:at].encode("utf-8", "surrogateescape"))
+            return len(held), False
+        return len(text[:at].encode("utf-8", "surrogateescape")), False
 
-    def _outside_secrets(self, text: str, at: int) -> int:
-        """Move a cut that falls into a secret back to the start of its line, so that what shows the secret stays with it."""
-        for span in sorted(self._redactor.secrets_in(text), reverse=True):
-            if span.start < at < span.end or (span.label == _OPEN_ENDED and span.start < at == span.end):
-                at = text.rfind("\n", 0, span.start) + 1
-        return at
+
+def _outside(spans: list[Span], text: str, at: int) -> int:
+    """Move a cut that falls into a secret back to the start of its line, so that what shows the secret stays with it."""
+    for span in sorted(spans, reverse=True):
+        if span.start < at < span.end or (span.label == _OPEN_ENDED and span.start < at == span.end):
+            at = text.rfind("\n", 0, span.start) + 1
+    return at

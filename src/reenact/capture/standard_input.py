@@ -13,7 +13,7 @@ from collections import deque
 from typing import TYPE_CHECKING, Final
 
 from reenact.capture.trace import seccomp
-from reenact.capture.trace.supervisor import REQUEST
+from reenact.capture.trace.standard_input import REQUEST
 
 if TYPE_CHECKING:
     from reenact.capture.relay import Spool

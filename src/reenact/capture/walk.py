@@ -51,16 +51,30 @@ class Walker:
             ignored: Folders that are no part of the run.
         """
         self._lstat, self._readlink, self._note = files.lstat, files.readlink, note
-        self._ignored = tuple(ignored)
-        self._inside_ignored = tuple(f"{folder}/" for folder in self._ignored)
+        self.ignored: tuple[str, ...] = ()
+        """Folders that are no part of the run, with all below them."""
+        self._inside_ignored: tuple[str, ...] = ()
         self._folders: set[str] = set()
         """Paths known to be real folders: the fast way through a walk. The root is the empty text."""
+        for folder in ignored:
+            self.ignore(folder)
+
+    def ignore(self, folder: str) -> None:
+        """Leave a folder, given as a canonical path, and all below it out from now on."""
+        if folder not in self.ignored:
+            self.ignored += (folder,)
+            self._inside_ignored += (f"{folder}/",)
+            self._folders = {known for known in self._folders if not self.special(known)}
 
     def special(self, path: str) -> bool:
         """Tell whether a canonical path is none of the run's: the kernel's, or one to be ignored."""
         if path.startswith(("/dev", "/proc")) and is_special(path):
             return True
-        return path in self._ignored or path.startswith(self._inside_ignored)
+        return self.ignores(path)
+
+    def ignores(self, path: str) -> bool:
+        """Tell whether a canonical path is in an ignored folder, or one itself."""
+        return path in self.ignored or path.startswith(self._inside_ignored)
 
     def forget(self, path: str) -> None:
         """What was at a path is there no more."""

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+import click
 import msgspec
 
 from reenact.cli.progress import progress
 from reenact.cli.text import count, printable, size
 from reenact.cli.verb import EXITS, json_option, print_json, run_argument, settings_for, store_option, verb
+from reenact.replay.rungs import RUNGS, ReplayRung
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -20,13 +22,20 @@ __all__ = ["command", "exit_code"]
 
 @verb(
     "plan",
-    examples=("reenact plan latest", "reenact plan etl --json"),
+    examples=("reenact plan latest", "reenact plan etl --json", "reenact plan etl --rung here"),
     exits={**EXITS, 0: "replayable", 3: "unreplayable: something is missing"},
 )
 @run_argument
+@click.option(
+    "--rung",
+    type=click.Choice(RUNGS),
+    default="world",
+    show_default=True,
+    help="Of which way to replay to speak; see: reenact replay --help.",
+)
 @json_option
 @store_option
-def command(*, reference: str, as_json: bool, store: str | None) -> int:
+def command(*, reference: str, rung: ReplayRung, as_json: bool, store: str | None) -> int:
     """Say whether a run can be replayed now: check every object it needs, and run nothing.
 
     Everything that is missing or damaged is listed at once, with what it was in the run.
@@ -34,7 +43,7 @@ def command(*, reference: str, as_json: bool, store: str | None) -> int:
     from reenact.actions.plan import plan  # noqa: PLC0415 - help needs no action
 
     with progress(f"checking {reference}"):
-        made = plan(settings_for(store), reference)
+        made = plan(settings_for(store), reference, rung)
     if as_json:
         # The sentences too: what scripts print for people.
         print_json({**msgspec.to_builtins(made), "missing": made.missing})
@@ -54,8 +63,10 @@ def _lines(plan: Plan) -> Iterator[str]:
     yield f"{'✔ replayable' if plan.replayable else '✘ unreplayable'} {plan.run_id}"
     needs = f"{count(len(plan.pieces), 'piece')}, {size(plan.size_bytes)}"
     yield f"  needs: {needs}"
-    if plan.rung is not None:
-        yield f"  rung: {plan.rung}, made as {'root' if plan.way == 'root' else 'an ordinary user'}"
+    if plan.rung == "world":
+        yield f"  rung: world, made as {'root' if plan.way == 'root' else 'an ordinary user'}"
+    elif plan.rung is not None:
+        yield f"  rung: {plan.rung}, in a fresh folder on this machine itself"
     for title, items in (
         ("in the way", plan.obstacles),
         ("lacking", [lack.sentence() for lack in plan.lacks]),

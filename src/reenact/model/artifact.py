@@ -6,8 +6,9 @@ a run read or wrote, with its name and how it was used.
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 from reenact.digests import Digest
 
@@ -22,8 +23,7 @@ Need = Literal["stat", "list", "content"]
 """What a replay needs of an entry: that it is there with its size and times, its names, or its bytes."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Origin:
+class Origin(msgspec.Struct, frozen=True, kw_only=True):
     """Where bytes came from and can be fetched again."""
 
     kind: str
@@ -34,8 +34,7 @@ class Origin:
     """For ``git`` the commit."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Pointer:
+class Pointer(msgspec.Struct, frozen=True, kw_only=True):
     """Names bytes without holding them."""
 
     digest: Digest
@@ -44,8 +43,7 @@ class Pointer:
     origin: Origin | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class TableFacts:
+class TableFacts(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of an artifact that is a table."""
 
     rows: int | None = None
@@ -54,8 +52,7 @@ class TableFacts:
     logical_digest: Digest | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """One path before a run first touched it (or, for an output, after the run)."""
 
     path: str
@@ -75,7 +72,7 @@ class Entry:
     """What a symbolic link says, in text form."""
     names: tuple[str, ...] | None = None
     """The names in a directory that was listed, sorted, in text form."""
-    xattrs: dict[str, str] = field(default_factory=dict)
+    xattrs: dict[str, str] = {}
     """Extended attributes in the ``user.`` namespace, values in base64."""
     link: str | None = None
     """Files that are one file under several names carry the first of those paths here."""
@@ -85,8 +82,7 @@ class Entry:
     """Major and minor number of a device node."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Artifact:
+class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     """A named input or output of a run."""
 
     name: str

@@ -6,8 +6,9 @@ path (``code.commit``, ``inputs[raw/a.csv].pointer``): unknown is never dressed 
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 from reenact.digests import Digest
 from reenact.model.artifact import Artifact, Pointer
@@ -37,8 +38,7 @@ Status = Literal["succeeded", "failed", "killed", "incomplete"]
 """`killed`: ended by a signal. `incomplete`: recovered from a journal after the recording itself was cut off."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Gap:
+class Gap(msgspec.Struct, frozen=True, kw_only=True):
     """Something capture could not see."""
 
     code: str
@@ -47,8 +47,7 @@ class Gap:
     """The artifact, program or endpoint it concerns."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Hazard:
+class Hazard(msgspec.Struct, frozen=True, kw_only=True):
     """A reason, known when the run was recorded, why a replay may differ."""
 
     code: str
@@ -58,8 +57,7 @@ class Hazard:
     """The replay can still be byte-exact: the hazard is worth knowing but does not stand in its way."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Stream:
+class Stream(msgspec.Struct, frozen=True, kw_only=True):
     """One of the three standard descriptors the job was given."""
 
     kind: Literal["file", "pipe", "terminal", "null", "socket", "closed", "other"]
@@ -79,8 +77,7 @@ class Stream:
     """Terminal size."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Launch:
+class Launch(msgspec.Struct, frozen=True, kw_only=True):
     """How the command was started, so that it can be started so again."""
 
     argv: tuple[str, ...]
@@ -105,22 +102,20 @@ class Launch:
     """Recording as an ordinary user switches set-user-id programs off."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Determinism:
+class Determinism(msgspec.Struct, frozen=True, kw_only=True):
     """What was done about the sources of chance."""
 
     hash_seed: str | None = None
     """Value of PYTHONHASHSEED given to the job."""
-    seeds: dict[str, str] = field(default_factory=dict)
+    seeds: dict[str, str] = {}
     clock: str = "system"
     entropy: str = "system"
-    tapes: dict[str, Digest] = field(default_factory=dict)
-    tolerances: dict[str, str] = field(default_factory=dict)
+    tapes: dict[str, Digest] = {}
+    tolerances: dict[str, str] = {}
     hazards: tuple[Hazard, ...] = ()
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class ExternalCall:
+class ExternalCall(msgspec.Struct, frozen=True, kw_only=True):
     """One contact with something outside the process tree."""
 
     time: str
@@ -135,8 +130,7 @@ class ExternalCall:
     tape: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Capture:
+class Capture(msgspec.Struct, frozen=True, kw_only=True):
     """How the run was observed."""
 
     method: str
@@ -156,16 +150,14 @@ class Capture:
     """An object with inode, device, link count and change times of what the run touched: host facts, for programs that compare them."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Retention:
+class Retention(msgspec.Struct, frozen=True, kw_only=True):
     """How long the run is to be kept; holds live outside the bundle because they change."""
 
     retention_class: str = "default"
     keep_until: str | None = None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Bundle:
+class Bundle(msgspec.Struct, frozen=True, kw_only=True):
     """The reproducibility metadata of one run."""
 
     run_id: str
@@ -194,7 +186,7 @@ class Bundle:
     retention: Retention
     parent_run_id: str | None = None
     replay_of: str | None = None
-    labels: dict[str, str] = field(default_factory=dict)
-    parameters: dict[str, str] = field(default_factory=dict)
-    unobserved: dict[str, str] = field(default_factory=dict)
+    labels: dict[str, str] = {}
+    parameters: dict[str, str] = {}
+    unobserved: dict[str, str] = {}
     """Field path to the cause why it is None."""

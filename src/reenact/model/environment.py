@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 from reenact.digests import Digest
 from reenact.model.artifact import Entry
@@ -12,8 +12,7 @@ __all__ = ["MANIFEST_FORMAT", "Cpu", "Distribution", "Environment", "Interpreter
 MANIFEST_FORMAT = "reenact-environment/1"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class System:
+class System(msgspec.Struct, frozen=True, kw_only=True):
     """The operating system."""
 
     name: str
@@ -26,8 +25,7 @@ class System:
     hostname: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Cpu:
+class Cpu(msgspec.Struct, frozen=True, kw_only=True):
     """The processor, as far as it can change results."""
 
     model: str
@@ -37,8 +35,7 @@ class Cpu:
     """Processors this process may run on."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Interpreter:
+class Interpreter(msgspec.Struct, frozen=True, kw_only=True):
     """A language runtime the run executed."""
 
     name: str
@@ -48,8 +45,7 @@ class Interpreter:
     digest: Digest | None
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Distribution:
+class Distribution(msgspec.Struct, frozen=True, kw_only=True):
     """A package of a language's own package manager that the run read files of."""
 
     ecosystem: str
@@ -66,8 +62,7 @@ class Distribution:
     files_read: int = 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OsPackage:
+class OsPackage(msgspec.Struct, frozen=True, kw_only=True):
     """A package of the operating system that owns files the run read."""
 
     name: str
@@ -75,8 +70,7 @@ class OsPackage:
     architecture: str
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Environment:
+class Environment(msgspec.Struct, frozen=True, kw_only=True):
     """Everything a run depended on that is neither its code nor its data."""
 
     mode: str
@@ -90,20 +84,19 @@ class Environment:
     os_packages: tuple[OsPackage, ...] | None = None
     container: str | None = None
     """Image digest, or the container's id, when the run was inside one and it can be told."""
-    variables: dict[str, str] = field(default_factory=dict)
+    variables: dict[str, str] = {}
     """Environment variables given to the job, without the redacted ones; text form (see model.paths)."""
-    redacted: dict[str, str] = field(default_factory=dict)
+    redacted: dict[str, str] = {}
     """Variable name to a keyed fingerprint of its value; the value is nowhere."""
     locale: str = ""
     time_zone: str = ""
-    threads: dict[str, str] = field(default_factory=dict)
+    threads: dict[str, str] = {}
     """Variables and limits that set how many threads libraries use."""
     lock: Digest | None = None
     """An object with a requirements file (name==version, hashes where known) from which a Python environment can be rebuilt."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Manifest:
+class Manifest(msgspec.Struct, frozen=True, kw_only=True):
     """The sealed environment: every environment file read, by content, without host facts. An object in the store."""
 
     format: str

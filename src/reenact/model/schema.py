@@ -1,4 +1,4 @@
-"""JSON Schemas of the bundle and the verdict, generated from the dataclasses."""
+"""JSON Schemas of the bundle and the verdict, generated from the models."""
 
 from __future__ import annotations
 

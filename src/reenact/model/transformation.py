@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
+import msgspec
 
 from reenact.digests import Digest
 
 __all__ = ["Transformation"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Transformation:
+class Transformation(msgspec.Struct, frozen=True, kw_only=True):
     """One step: a process, or a step that was declared."""
 
     id: str
@@ -26,7 +25,7 @@ class Transformation:
     code: tuple[str, ...] = ()
     """Names of the code artifacts it read."""
     cwd: str | None = None
-    parameters: dict[str, str] = field(default_factory=dict)
+    parameters: dict[str, str] = {}
     seed: str | None = None
     inputs: tuple[str, ...] = ()
     outputs: tuple[str, ...] = ()

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass, field
 from typing import Literal
+
+import msgspec
 
 from reenact.digests import Digest
 
@@ -15,8 +16,7 @@ OutputLevel = Literal["identical", "equivalent", "different", "missing", "extra"
 Overall = Literal["reproduced", "equivalent", "diverged", "unreplayable"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class OutputJudgement:
+class OutputJudgement(msgspec.Struct, frozen=True, kw_only=True):
     """What became of one output (or of the exit status, or of a standard stream)."""
 
     name: str
@@ -26,10 +26,11 @@ class OutputJudgement:
     got: str | None = None
     differences: tuple[str, ...] = ()
     """In words: which aspect differs (bytes, mode, type, target)."""
+    decides: bool = True
+    """Whether it counts in the verdict over all; standard error, where programs write times and progress, is only reported."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Verdict:
+class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """The signed answer of one replay."""
 
     schema_version: str
@@ -40,7 +41,7 @@ class Verdict:
     rung: str
     """``world``, ``rebuilt`` or ``here``."""
     not_isolated: tuple[str, ...]
-    """What that rung does not keep apart from the present machine."""
+    """What that rung does not keep apart from the present machine, and where it is less sure than a higher one."""
     judged_at: str
     outputs: tuple[OutputJudgement, ...]
     bundle_digest: Digest
@@ -51,13 +52,15 @@ class Verdict:
     drift: tuple[str, ...] = ()
     """Host facts that differ from the record and can change results."""
     hazards: tuple[str, ...] = ()
-    variations: dict[str, str] = field(default_factory=dict)
+    variations: dict[str, str] = {}
     tool_version: str = ""
+    passed_over: tuple[str, ...] = ()
+    """Higher rungs that were to be tried first, each with a reason why it was not possible."""
 
 
 def overall(judgements: tuple[OutputJudgement, ...], unrecorded: tuple[str, ...]) -> Overall:
-    """Sum up: anything different, missing, extra or read without being recorded means `diverged`."""
-    levels = {judgement.verdict for judgement in judgements}
+    """Sum up: anything that decides and is different, missing or extra, or was read without being recorded, means `diverged`."""
+    levels = {judgement.verdict for judgement in judgements if judgement.decides}
     if unrecorded or levels & {"different", "missing", "extra"}:
         return "diverged"
     return "equivalent" if "equivalent" in levels else "reproduced"

@@ -8,11 +8,12 @@ changing one name of a hard-link group would split the group. See research rules
 from __future__ import annotations
 
 import base64
-import dataclasses
 from collections.abc import Iterable, Iterator, Sequence
 from collections.abc import Set as AbstractSet
 from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from reenact.model.artifact import Artifact, Entry
 from reenact.model.bundle import Bundle, Launch
@@ -194,4 +195,4 @@ def _assumed_folder(path: str, launch: Launch) -> Entry:
 
 
 def _with_attribute(entry: Entry, name: str) -> Entry:
-    return dataclasses.replace(entry, xattrs={**entry.xattrs, name: base64.b64encode(b"y").decode()})
+    return msgspec.structs.replace(entry, xattrs={**entry.xattrs, name: base64.b64encode(b"y").decode()})

@@ -1,4 +1,4 @@
-"""Executing a replay: the recorded command, under the recorded conditions, in its closed world, itself recorded."""
+"""Executing a replay: the recorded command, under the recorded conditions, in its closed world or its folder, itself recorded."""
 
 from __future__ import annotations
 
@@ -11,9 +11,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
+from reenact.capture.launch import CLOSED
 from reenact.capture.live import Journal, LiveRun, run_live
 from reenact.capture.relay import StreamFilter
-from reenact.capture.session import CLOSED, Command, Ending, Session
+from reenact.capture.session import Command, Ending, Session
 from reenact.capture.trace.stat_answers import Facts, StatAnswers
 from reenact.digests import Digest
 from reenact.errors import SandboxError
@@ -21,13 +22,14 @@ from reenact.model.artifact import Entry
 from reenact.model.bundle import Bundle, Stream
 from reenact.model.environment import Manifest
 from reenact.model.paths import from_text, to_text
+from reenact.replay.conditions import become, conditions_of, set_limits, take_affinity, usable_limits
 from reenact.replay.sandbox import Sandbox
-from reenact.replay.world import World, conditions_of
+from reenact.replay.world import World
 
 if TYPE_CHECKING:
     from reenact.store.opening import Store
 
-__all__ = ["Execution", "execute", "header_of", "known_contents"]
+__all__ = ["Execution", "execute", "execute_in_folder", "header_of", "known_contents"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -53,6 +55,10 @@ class Execution:
     """What stat is answered, by path in the world; None to let the kernel answer."""
     open_store: Callable[[], Store]
     seal: Callable[[Store, Bundle], None]
+    ignored: tuple[str, ...] = ()
+    """Folders of ours the job may come across, where it runs on the machine itself."""
+    linger_seconds: float = 0.0
+    """How long to wait for what the job leaves behind; nothing can be left behind in a world."""
 
 
 def known_contents(bundle: Bundle, manifest: Manifest, upper: str) -> Callable[[str], tuple[Digest, int] | None]:
@@ -69,8 +75,17 @@ def known_contents(bundle: Bundle, manifest: Manifest, upper: str) -> Callable[[
     return known
 
 
-def header_of(bundle: Bundle, execution: Execution, streams: dict[str, dict[str, Any]]) -> dict[str, Any]:
-    """Describe the replay as a run of its own: as the record has it, but for its identity."""
+def header_of(
+    bundle: Bundle, execution: Execution, streams: dict[str, dict[str, Any]], *, mode: str = "sealed"
+) -> dict[str, Any]:
+    """Describe the replay as a run of its own: as the record has it, but for its identity.
+
+    Args:
+        bundle: The record; in a fresh folder, as rewritten for it.
+        execution: What is executed.
+        streams: The standard streams, described.
+        mode: How its environment is recorded.
+    """
     launch = bundle.launch
     return {
         "run_id": execution.run_id,
@@ -95,7 +110,7 @@ def header_of(bundle: Bundle, execution: Execution, streams: dict[str, dict[str,
         "parameters": bundle.parameters,
         "labels": bundle.labels,
         "rung": "kernel",
-        "environment_mode": "sealed",
+        "environment_mode": mode,
     }
 
 
@@ -141,6 +156,52 @@ def execute(bundle: Bundle, manifest: Manifest, world: World, execution: Executi
             linger_seconds=0.0,
             known=known_contents(bundle, manifest, upper),
             stat_answers=StatAnswers(execution.stat_facts, upper) if execution.stat_facts is not None else None,
+        )
+        with _deadline(session, execution.timeout_seconds):
+            return run_live(run)
+
+
+def execute_in_folder(bundle: Bundle, execution: Execution) -> Ending:
+    """Run the recorded command on this machine as it is; the run is stored as a replay of the record.
+
+    Args:
+        bundle: The record as rewritten for the folder (:func:`reenact.replay.fresh.moved`), with the user who is to run it.
+        execution: What is executed.
+    """
+    conditions = conditions_of(bundle.launch)
+    as_root = os.geteuid() == 0
+    limits = usable_limits(conditions.limits, privileged=as_root)
+
+    def enter() -> None:
+        take_affinity(conditions.affinity)
+        set_limits(limits)
+        if as_root and conditions.uid != 0:
+            become(conditions)
+        os.chdir(conditions.cwd)  # as the user: what they may not enter is refused as it was then
+        os.umask(conditions.umask)
+
+    with contextlib.ExitStack() as stack:
+        given, kinds = _open_streams(bundle, execution, "", (), stack)
+        command = Command(
+            argv=execution.argv,
+            environment=execution.environment,
+            enter=enter,
+            stdin=given["stdin"],
+            stdout=given["stdout"],
+            stderr=given["stderr"],
+        )
+        session = Session(command, execution.journal.folder, execution.stream_max_bytes, execution.new_filter)
+        streams = session.prepare(as_if=kinds)
+        run = LiveRun(
+            journal=execution.journal,
+            header=header_of(bundle, execution, streams, mode="described"),
+            session=session,
+            redact=execution.redact,
+            open_store=execution.open_store,
+            seal=execution.seal,
+            ignored=execution.ignored,
+            preimage_max_bytes=execution.preimage_max_bytes,
+            linger_seconds=execution.linger_seconds,
         )
         with _deadline(session, execution.timeout_seconds):
             return run_live(run)

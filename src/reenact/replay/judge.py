@@ -39,7 +39,7 @@ def judge(original: Evidence, replay: Evidence) -> tuple[tuple[OutputJudgement, 
         A judgement of every output by name, then of the exit status and the standard streams where both records have them;
         and what the replay needed that the record does not hold, in words, sorted.
     """
-    judgements = sorted(_outputs(original.bundle, replay.bundle), key=lambda judgement: judgement.name)
+    judgements = sorted(_outputs(original, replay.bundle), key=lambda judgement: judgement.name)
     judgements += _exit_code(original.bundle, replay.bundle)
     for name in ("stdout", "stderr"):
         judgements += _stream(name, getattr(original.bundle.launch, name), getattr(replay.bundle.launch, name))
@@ -53,9 +53,9 @@ def _lasting(artifacts: Iterable[Artifact]) -> dict[str, Artifact]:
     return {artifact.entry.path: artifact for artifact in artifacts if not artifact.temporary}
 
 
-def _outputs(original: Bundle, replay: Bundle) -> Iterator[OutputJudgement]:
-    recorded, got = _lasting(original.outputs), _lasting(replay.outputs)
-    before = {artifact.entry.path: artifact.entry for artifact in original.inputs}
+def _outputs(original: Evidence, replay: Bundle) -> Iterator[OutputJudgement]:
+    recorded, got = _lasting(original.bundle.outputs), _lasting(replay.outputs)
+    before = _entries(original)
     for path, artifact in recorded.items():
         yield _output(artifact, got.get(path))
     for path in got.keys() - recorded.keys():
@@ -159,6 +159,7 @@ def _stream(name: str, recorded: Stream, got: Stream) -> Iterator[OutputJudgemen
         recorded=recorded.pointer.digest,
         got=got.pointer.digest,
         differences=tuple(differences),
+        decides=name != "stderr",
     )
 
 

@@ -5,7 +5,7 @@ Everything that is wrong is found at once and by name, so that a person can deci
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final, Literal
 
@@ -16,14 +16,16 @@ from reenact.model.bundle import Bundle, Hazard
 from reenact.model.environment import Manifest
 from reenact.model.paths import from_text
 from reenact.replay.drift import Host, drift
+from reenact.replay.fresh import Place, entries_of
 from reenact.replay.interface import ObjectChecker
 from reenact.replay.layout import is_laid_out
 from reenact.replay.ownership import Ownership
 from reenact.replay.probe import Probe
+from reenact.replay.rungs import LowerRung, ReplayRung
 
-__all__ = ["Lack", "Piece", "Plan", "Problem", "Purpose", "Secret", "make_plan"]
+__all__ = ["Lack", "Piece", "Plan", "Problem", "Purpose", "Secret", "make_folder_plan", "make_plan"]
 
-Purpose = Literal["manifest", "environment", "host", "input", "code", "stdin", "tape", "absent-paths"]
+Purpose = Literal["manifest", "environment", "host", "input", "code", "stdin", "tape", "absent-paths", "lock"]
 Problem = Literal["missing", "damaged", "not-kept"]
 """``not-kept``: the record itself says that these bytes were needed and were not stored."""
 
@@ -76,15 +78,16 @@ class Plan:
 
     run_id: str
     replayable: bool
-    """In a closed world, here and now."""
-    rung: Literal["world"] | None
+    """On that rung, here and now."""
+    rung: ReplayRung | None
+    """None when the one that was asked for is impossible here."""
     way: str | None
-    """Who makes the world: ``root``, or ``user`` in a user namespace."""
+    """Who makes the world: ``root``, or ``user`` in a user namespace. None on the lower rungs."""
     pieces: tuple[Piece, ...]
     """Everything needed, sorted by purpose and name."""
     lacks: tuple[Lack, ...]
     obstacles: tuple[str, ...]
-    """Reasons, besides lacking pieces, why no closed world can be made."""
+    """Reasons, besides lacking pieces, why the run cannot be replayed on that rung."""
     hazards: tuple[Hazard, ...]
     """Reasons, known when the run was recorded, why the result may differ all the same."""
     drift: tuple[str, ...]
@@ -136,6 +139,56 @@ def make_plan(
         pieces=pieces,
         lacks=lacks,
         obstacles=obstacles,
+        hazards=bundle.determinism.hazards,
+        drift=drift(Host(system=bundle.environment.system, cpu=bundle.environment.cpu), now),
+        secrets=tuple(_secrets(bundle)),
+    )
+
+
+def make_folder_plan(
+    bundle: Bundle,
+    manifest: Manifest | None,
+    checker: ObjectChecker,
+    *,
+    rung: LowerRung,
+    place: Place,
+    obstacles: Sequence[str],
+    now: Host,
+) -> Plan:
+    """Plan a replay in a fresh folder.
+
+    Args:
+        bundle: The record.
+        manifest: Its sealed environment, where there is one: packages in the job's own folder are laid out from it.
+        checker: Tells which objects are missing or damaged.
+        rung: Which.
+        place: Where recorded environments would be; its mirror need not be there.
+        obstacles: What stands in the way of this rung besides what is said here.
+        now: This machine.
+    """
+    owner = Ownership(exact=False, uid=bundle.launch.uid, gid=bundle.launch.gid, groups=bundle.launch.groups)
+    inputs = {artifact.entry.path: artifact for artifact in bundle.inputs}
+    found: set[Piece] = set()
+    for entry in entries_of(bundle, manifest, place):
+        known = inputs.get(entry.path)
+        purpose: Purpose = "environment" if known is None else "code" if known.kind == "code" else "input"
+        found.update(_piece(purpose, known.name if known is not None else entry.path, entry, owner))
+    if (pointer := bundle.launch.stdin.pointer) is not None:
+        found.add(Piece(purpose="stdin", name="stdin", digest=pointer.digest, size_bytes=pointer.size_bytes))
+    if rung == "rebuilt" and bundle.environment.lock is not None:
+        found.add(Piece(purpose="lock", name="packages", digest=bundle.environment.lock, size_bytes=0))
+    pieces = tuple(sorted(found, key=lambda p: (p.purpose, p.name, p.digest or "")))
+    lacks = _lacks(bundle, pieces, checker, content=False)
+    cut = ("the recording was cut off before the job ended",) if bundle.status == "incomplete" else ()
+    reasons = (*cut, *obstacles)
+    return Plan(
+        run_id=bundle.run_id,
+        replayable=not reasons and not lacks,
+        rung=None if reasons else rung,
+        way=None,
+        pieces=pieces,
+        lacks=lacks,
+        obstacles=reasons,
         hazards=bundle.determinism.hazards,
         drift=drift(Host(system=bundle.environment.system, cpu=bundle.environment.cpu), now),
         secrets=tuple(_secrets(bundle)),

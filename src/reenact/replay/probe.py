@@ -15,8 +15,9 @@ from typing import Final
 
 from reenact.errors import SandboxError
 from reenact.replay.claims import claimed
+from reenact.replay.conditions import Conditions
 from reenact.replay.mounts import View
-from reenact.replay.sandbox import Conditions, Mode, Sandbox
+from reenact.replay.sandbox import Mode, Sandbox
 
 __all__ = ["MEMORY_SCRATCH", "Probe", "probe", "ways"]
 

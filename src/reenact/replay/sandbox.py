@@ -8,18 +8,16 @@ from __future__ import annotations
 
 import contextlib
 import os
-import resource
 import signal
 import socket
-from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Final, Literal
 
 from reenact.errors import SandboxError
 from reenact.replay import kernel, mounts
 from reenact.replay.attendants import LINGER_SECONDS, SETUP_FAILED, attend, reap
+from reenact.replay.conditions import Conditions, become, set_limits, take_affinity, usable_limits
 
-__all__ = ["Conditions", "Mode", "Sandbox"]
+__all__ = ["Mode", "Sandbox"]
 
 Mode = Literal["root", "user"]
 """``root``: real root makes the namespaces. ``user``: an ordinary user does, in a user namespace of their own."""
@@ -33,22 +31,6 @@ _REACH_BEYOND: Final = (16, 17, 22, 25)
 _ENTERED: Final = b"\0"
 _MESSAGE_BYTES: Final = 4096
 _LONGEST_HOSTNAME: Final = 64
-
-
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Conditions:
-    """Under what a job is started, as the record has it."""
-
-    uid: int
-    gid: int
-    groups: tuple[int, ...]
-    cwd: str
-    """Inside the world, surrogate-escaped."""
-    umask: int
-    hostname: str
-    limits: Mapping[str, tuple[int, int]]
-    """Resource limits by name (``nofile`` or ``RLIMIT_NOFILE``), soft and hard; -1 is unlimited."""
-    affinity: tuple[int, ...]
 
 
 class Sandbox:
@@ -68,7 +50,7 @@ class Sandbox:
         self._view = view
         self._conditions = conditions
         self._linger_seconds = linger_seconds
-        self._limits = _usable_limits(conditions.limits, privileged=not view.user_namespace)
+        self._limits = usable_limits(conditions.limits, privileged=not view.user_namespace)
         self._read_end, self._write_end = os.pipe2(os.O_CLOEXEC)
 
     def close_child_side(self) -> None:
@@ -139,16 +121,13 @@ class Sandbox:
     def _take_conditions(self) -> None:
         """Become what the record says, in the order in which each step is still allowed."""
         conditions = self._conditions
-        _take_affinity(conditions.affinity)
+        take_affinity(conditions.affinity)
         os.chdir(conditions.cwd)
-        for number, pair in self._limits:
-            resource.setrlimit(number, pair)
+        set_limits(self._limits)
         if not self._view.user_namespace:
             for capability in _REACH_BEYOND:
                 kernel.drop_from_bounding_set(capability)
-            os.setgroups(conditions.groups)
-            os.setresgid(conditions.gid, conditions.gid, conditions.gid)
-            os.setresuid(conditions.uid, conditions.uid, conditions.uid)
+            become(conditions)
         kernel.set_dumpable()
         os.umask(conditions.umask)
 
@@ -161,33 +140,3 @@ def _write(path: str, text: str) -> None:
         raise OSError(error.errno, f"write {text!r} to {path}: {error.strerror}") from error
     finally:
         os.close(descriptor)
-
-
-def _usable_limits(limits: Mapping[str, tuple[int, int]], *, privileged: bool) -> list[tuple[int, tuple[int, int]]]:
-    """Translate limits, lowered to what this process may set; names this system does not know are left out."""
-    usable = []
-    for name, (soft, hard) in limits.items():
-        constant = name.upper() if name.upper().startswith("RLIMIT_") else f"RLIMIT_{name.upper()}"
-        number = getattr(resource, constant, None)
-        if not isinstance(number, int):
-            continue
-        ceiling = resource.RLIM_INFINITY if privileged else resource.getrlimit(number)[1]
-        highest = _lower(hard, ceiling)
-        usable.append((number, (_lower(soft, highest), highest)))
-    return usable
-
-
-def _lower(left: int, right: int) -> int:
-    finite = [value for value in (left, right) if value != resource.RLIM_INFINITY]
-    return min(finite) if finite else resource.RLIM_INFINITY
-
-
-def _take_affinity(recorded: tuple[int, ...]) -> None:
-    """Use the recorded processors, or as many others where those are not there."""
-    if not recorded:
-        return
-    available = os.sched_getaffinity(0)
-    chosen = available.intersection(recorded)
-    if len(chosen) < len(recorded):
-        chosen = set(sorted(available)[: len(recorded)])
-    os.sched_setaffinity(0, chosen)

@@ -29,9 +29,9 @@ from reenact.replay.layout import lay_out
 from reenact.replay.mounts import View
 from reenact.replay.ownership import Ownership, is_inside
 from reenact.replay.probe import Probe
-from reenact.replay.sandbox import Conditions, Mode
+from reenact.replay.sandbox import Mode
 
-__all__ = ["World", "conditions_of", "not_isolated", "open_world"]
+__all__ = ["World", "not_isolated", "open_world"]
 
 _OPAQUE: Final[dict[Mode, str]] = {"root": "trusted.overlay.opaque", "user": "user.overlay.opaque"}
 
@@ -124,20 +124,6 @@ def _read_only(ownership: Ownership, bundle: Bundle, arrangement: Arrangement) -
         from_text(folder)
         for folder in ownership.read_only
         if not any(is_inside(path, folder) for path in (*changed, *own))
-    )
-
-
-def conditions_of(launch: Launch) -> Conditions:
-    """Give the conditions a job was started under."""
-    return Conditions(
-        uid=launch.uid,
-        gid=launch.gid,
-        groups=launch.groups,
-        cwd=from_text(launch.cwd),
-        umask=launch.umask,
-        hostname=launch.hostname,
-        limits=launch.limits,
-        affinity=launch.affinity,
     )
 
 

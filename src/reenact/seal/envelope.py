@@ -10,8 +10,9 @@ import base64
 import binascii
 import json
 from collections.abc import Mapping
-from dataclasses import dataclass
 from typing import Any, Final
+
+import msgspec
 
 from reenact import canonical
 from reenact.errors import SignatureInvalid
@@ -21,16 +22,14 @@ __all__ = ["Envelope", "Signature", "dump", "load", "pre_authentication_encoding
 _FIELDS: Final = {"payload", "payloadType", "signatures"}
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Signature:
+class Signature(msgspec.Struct, frozen=True, kw_only=True):
     """One signature over an envelope's payload."""
 
     key_id: str
     signature: bytes
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Envelope:
+class Envelope(msgspec.Struct, frozen=True, kw_only=True):
     """What was signed, and the signatures."""
 
     payload_type: str

@@ -14,9 +14,8 @@ import contextlib
 import hashlib
 import os
 import stat
-from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from reenact import atomic, canonical, clock
 from reenact.errors import SignatureInvalid, StoreError
@@ -26,7 +25,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-__all__ = ["PublicKey", "SigningKey", "key_folder", "load_fingerprint_key", "load_signing_key"]
+__all__ = ["PublicKey", "SigningKey", "key_folder", "key_places", "load_fingerprint_key", "load_signing_key"]
 
 _ALGORITHM: Final = "ed25519"
 _FINGERPRINT_KEY_BYTES: Final = 32
@@ -39,8 +38,7 @@ _PEM_BEGIN: Final = b"-----BEGIN PRIVATE KEY-----\n"
 _PEM_END: Final = b"\n-----END PRIVATE KEY-----\n"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class PublicKey:
+class PublicKey(NamedTuple):
     """A public key with its validity."""
 
     key_id: str
@@ -112,6 +110,20 @@ def _key_id(der: bytes) -> str:
     return hashlib.sha256(der).hexdigest()
 
 
+def key_places(environment: Mapping[str, str], store_folder: Path) -> list[Path]:
+    """List where this user's private keys may be kept, the preferred place first: the configuration folder, the store."""
+    found = []
+    base = environment.get("XDG_CONFIG_HOME", "")
+    home = environment.get("HOME", "")
+    # A relative path there is to be ignored (XDG base directories); a home that does not exist is not made.
+    if not os.path.isabs(base) and os.path.isabs(home) and os.path.isdir(home):
+        base = f"{home}/.config"
+    if os.path.isabs(base):
+        found.append(Path(base) / "reenact" / "keys")
+    found.append(store_folder / "private" / str(os.geteuid()))
+    return found
+
+
 def key_folder(environment: Mapping[str, str], store_folder: Path) -> Path:
     """Find where this user's private keys are kept, making the folder: the configuration folder, else inside the store.
 
@@ -120,17 +132,8 @@ def key_folder(environment: Mapping[str, str], store_folder: Path) -> Path:
     Raises:
         StoreError: neither can be written.
     """
-    wanted = []
-    base = environment.get("XDG_CONFIG_HOME", "")
-    home = environment.get("HOME", "")
-    # A relative path there is to be ignored (XDG base directories); a home that does not exist is not made.
-    if not os.path.isabs(base) and os.path.isabs(home) and os.path.isdir(home):
-        base = f"{home}/.config"
-    if os.path.isabs(base):
-        wanted.append(Path(base) / "reenact" / "keys")
-    wanted.append(store_folder / "private" / str(os.geteuid()))
     problem = ""
-    for folder in wanted:
+    for folder in key_places(environment, store_folder):
         try:
             folder.mkdir(mode=0o700, parents=True, exist_ok=True)
         except OSError as error:

@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterator
-from dataclasses import asdict, dataclass
-from dataclasses import fields as fields_of
 from typing import Final, Protocol
+
+import msgspec
 
 from reenact import canonical
 from reenact.digests import Digest
@@ -36,8 +36,7 @@ class LogPlace(Protocol):
         """Tell whether a key is taken."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Entry:
+class Entry(msgspec.Struct, frozen=True, kw_only=True):
     """What was sealed."""
 
     kind: str
@@ -50,7 +49,7 @@ class Entry:
     replay_run_id: str | None = None
 
 
-_FIELDS: Final = fields_of(Entry)
+_FIELDS: Final = Entry.__struct_fields__
 
 
 def _key(index: int) -> str:
@@ -65,7 +64,7 @@ class Log:
 
     def append(self, entry: Entry) -> int:
         """Append an entry; give its index. Durable when it returns. Cost: O(log n) existence checks and one put."""
-        data = canonical.dumps_plain(asdict(entry))
+        data = canonical.dumps_plain(entry)
         index = self.size()
         while not self._place.put_if_absent(_key(index), data):
             index += 1
@@ -101,7 +100,7 @@ class Log:
             try:
                 fields = json.loads(data)
                 # A later version may say more; what this one knows it must still be able to read.
-                yield Entry(**{field.name: fields[field.name] for field in _FIELDS if field.name in fields})
+                yield Entry(**{name: fields[name] for name in _FIELDS if name in fields})
             except (ValueError, TypeError) as error:
                 raise IntegrityError(f"log entry {index} cannot be read: {error}") from error
             index += 1

@@ -8,17 +8,22 @@ from __future__ import annotations
 
 import os
 from collections.abc import Mapping
-from dataclasses import fields
 from typing import Any, Final, NamedTuple
 
 from reenact.errors import SettingsError
-from reenact.settings.model import Capture, Declared, Redact, Replay, Settings
+from reenact.settings.model import JOB, Capture, Declared, Redact, Replay, Settings
 from reenact.settings.root import find_root
-from reenact.settings.values import READ
+from reenact.settings.section import Section
+from reenact.settings.values import Setting, text
 
 __all__ = ["DEFAULT_STORE", "SECTIONS", "STORE_KEY", "load", "variable_of"]
 
-SECTIONS: Final[dict[str, type[Any]]] = {"capture": Capture, "declared": Declared, "redact": Redact, "replay": Replay}
+SECTIONS: Final[dict[str, type[Section]]] = {
+    "capture": Capture,
+    "declared": Declared,
+    "redact": Redact,
+    "replay": Replay,
+}
 STORE_KEY: Final = "store"
 DEFAULT_STORE: Final = ".reenact"
 """Beside the settings file, or in the root."""
@@ -37,13 +42,12 @@ def variable_of(key: str) -> str:
     return "REENACT_" + key.upper().replace(".", "_")
 
 
-def _readers() -> dict[str, Any]:
-    """Every key that can be set, and how its value is read; the store's is a plain text."""
-    job = next(f for f in fields(Settings) if f.name == "job")
-    readers = {STORE_KEY: job.metadata[READ], "job": job.metadata[READ]}
+def _settings() -> dict[str, Setting]:
+    """Every key that can be set."""
+    found: dict[str, Setting] = {STORE_KEY: text("Where the store is."), "job": JOB}
     for section, model in SECTIONS.items():
-        readers.update({f"{section}.{f.name}": f.metadata[READ] for f in fields(model)})
-    return readers
+        found.update({f"{section}.{name}": setting for name, setting in model.keys.items()})
+    return found
 
 
 def load(folder: str, environment: Mapping[str, str], overrides: Mapping[str, str | None] | None = None) -> Settings:
@@ -58,23 +62,21 @@ def load(folder: str, environment: Mapping[str, str], overrides: Mapping[str, st
         SettingsError: a file cannot be read, a key is unknown, or a value is not of its kind.
     """
     root, file = find_root(folder)
-    readers = _readers()
+    settings = _settings()
     given: dict[str, _Given] = {}
     if file is not None:
-        given.update({key: _Given(value, file, root) for key, value in _flatten(_parse(file), file, readers).items()})
+        given.update({key: _Given(value, file, root) for key, value in _flatten(_parse(file), file, settings).items()})
         for key, item in given.items():
-            _read(key, item, readers[key])  # a file is right as a whole, also where something else is stronger
-    for key in readers:
+            _read(key, item, settings[key])  # a file is right as a whole, also where something else is stronger
+    for key in settings:
         if (value := environment.get(variable_of(key))) is not None and value:
             given[key] = _Given(value, variable_of(key), folder)
-    for key, text in (overrides or {}).items():
-        if text is not None:
-            given[key] = _Given(text, f"--{key.rpartition('.')[2].replace('_', '-')}", folder)
-    values = {key: _read(key, item, readers[key]) for key, item in given.items()}
-    sections = {
-        section: model(
-            **{f.name: values[f"{section}.{f.name}"] for f in fields(model) if f"{section}.{f.name}" in values}
-        )
+    for key, word in (overrides or {}).items():
+        if word is not None:
+            given[key] = _Given(word, f"--{key.rpartition('.')[2].replace('_', '-')}", folder)
+    values = {key: _read(key, item, settings[key]) for key, item in given.items()}
+    sections: dict[str, Any] = {
+        section: model(**{name: values[f"{section}.{name}"] for name in model.keys if f"{section}.{name}" in values})
         for section, model in SECTIONS.items()
     }
     store = values.get(STORE_KEY)
@@ -87,9 +89,9 @@ def _located(store: str, folder: str) -> str:
     return store if "://" in store else os.path.normpath(os.path.join(folder, os.path.expanduser(store)))
 
 
-def _read(key: str, given: _Given, reader: Any) -> Any:  # noqa: ANN401 - each key has its own type
+def _read(key: str, given: _Given, setting: Setting) -> Any:  # noqa: ANN401 - each key has its own type
     try:
-        return reader(given.value)
+        return setting.read(given.value)
     except ValueError as error:
         raise SettingsError(
             f"{given.source}: {key} is {given.value!r}, expected {error}", hint="see docs/reference/settings.md"
@@ -108,7 +110,7 @@ def _parse(file: str) -> dict[str, object]:
         raise SettingsError(f"{file} is not TOML: {error}") from error
 
 
-def _flatten(tables: Mapping[str, object], file: str, readers: Mapping[str, Any]) -> dict[str, object]:
+def _flatten(tables: Mapping[str, object], file: str, settings: Mapping[str, Setting]) -> dict[str, object]:
     """Turn tables into dotted keys, refusing those nobody reads."""
     flat: dict[str, object] = {}
     for name, value in tables.items():
@@ -119,8 +121,8 @@ def _flatten(tables: Mapping[str, object], file: str, readers: Mapping[str, Any]
         else:
             flat[name] = value
     for key in flat:
-        if key not in readers:
-            raise SettingsError(f"{file}: there is no setting {key!r}", hint=_near(key, readers))
+        if key not in settings:
+            raise SettingsError(f"{file}: there is no setting {key!r}", hint=_near(key, settings))
     return flat
 
 

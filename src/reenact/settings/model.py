@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Literal
+from typing import Final, Literal, NamedTuple
 
-from reenact.settings.values import choice, number_of_bytes, number_of_seconds, text, texts
+from reenact.settings.section import Section
+from reenact.settings.values import Setting, choice, number_of_bytes, number_of_seconds, text, texts
 
-__all__ = ["Capture", "Declared", "Redact", "Replay", "Settings"]
+__all__ = ["JOB", "Capture", "Declared", "Redact", "Replay", "Settings"]
+
+JOB: Final[Setting] = text("The job's name; without it the name of the script, or of the program.")
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Capture:
+class Capture(Section):
     """How runs are observed."""
 
     rung: Literal["auto", "kernel", "strace", "python", "declared"] = choice(
@@ -21,65 +22,66 @@ class Capture:
         "strace",
         "python",
         "declared",
+        default="auto",
     )
     environment: Literal["sealed", "described"] = choice(
         "`sealed` keeps the bytes of interpreters, libraries and packages the run read; `described` only says which they were,"
         " so that such a run cannot be replayed in a closed world.",
         "sealed",
         "described",
+        default="sealed",
     )
     linger_seconds: float = number_of_seconds(
         "How long to wait, after the command ended, for processes it left behind (a log writer, a process substitution);"
         " no time passes when there are none.",
-        0.25,
+        default=0.25,
     )
     preimage_max_bytes: int = number_of_bytes(
         "The largest file whose old content is copied before the run overwrites it; a larger one is a recorded gap.",
-        4 << 30,
+        default=4 << 30,
     )
     stream_max_bytes: int = number_of_bytes(
-        "How much of standard output and of standard error is kept; the job's own output is never cut.", 64 << 20
+        "How much of standard output and of standard error is kept; the job's own output is never cut.",
+        default=64 << 20,
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Declared:
+class Declared(Section):
     """What a run reads and writes, for the rung `declared`, which observes nothing by itself."""
 
-    inputs: tuple[str, ...] = texts("Glob patterns of the files a run reads, relative to the job's root.")
-    outputs: tuple[str, ...] = texts("Glob patterns of the files a run writes, relative to the job's root.")
+    inputs: tuple[str, ...] = texts("Glob patterns of the files a run reads, relative to the job's root.", default=())
+    outputs: tuple[str, ...] = texts("Glob patterns of the files a run writes, relative to the job's root.", default=())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Redact:
+class Redact(Section):
     """What is kept out of every record."""
 
     patterns: tuple[str, ...] = texts(
-        "Glob patterns of further variable, parameter and option names whose values are secrets, beside the built-in ones."
+        "Glob patterns of further variable, parameter and option names whose values are secrets, beside the built-in ones.",
+        default=(),
     )
-    allow: tuple[str, ...] = texts("Names that are never taken for secrets, whatever they look like.")
+    allow: tuple[str, ...] = texts("Names that are never taken for secrets, whatever they look like.", default=())
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Replay:
+class Replay(Section):
     """How runs are replayed."""
 
     cache_max_bytes: int = number_of_bytes(
-        "How much disk the cached environments of replays may use; the least recently used go first.", 20 << 30
+        "How much disk the cached environments of replays may use; the least recently used go first.", default=20 << 30
     )
     stat: Literal["auto", "never"] = choice(
         "Whether programs that compare inode numbers and change times are shown the recorded ones: `auto` where the record"
         " holds them, which it does when the run executed a program known to compare them, such as git, make or uv.",
         "auto",
         "never",
+        default="auto",
     )
     timeout_seconds: float = number_of_seconds(
-        "How long a replay may take before it is stopped; 0 means as long as it takes.", 0.0
+        "How long a replay may take before it is stopped; 0 means as long as it takes.", default=0.0
     )
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Settings:
+class Settings(NamedTuple):
     """Everything that can be chosen, and where it was found."""
 
     root: str
@@ -88,7 +90,8 @@ class Settings:
     """An absolute path, or a URL."""
     file: str | None = None
     """The settings file that was read."""
-    job: str | None = text("The job's name; without it the name of the script, or of the program.")
+    job: str | None = None
+    """See :data:`JOB`."""
     capture: Capture = Capture()
     declared: Declared = Declared()
     redact: Redact = Redact()

@@ -7,65 +7,56 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import field
-from typing import Any, Final
+from typing import Any, Final, NamedTuple
 
-__all__ = [
-    "CHOICES",
-    "DOCUMENTATION",
-    "KIND",
-    "READ",
-    "choice",
-    "number_of_bytes",
-    "number_of_seconds",
-    "text",
-    "texts",
-]
+__all__ = ["Setting", "choice", "number_of_bytes", "number_of_seconds", "text", "texts"]
 
-READ: Final = "read"
-"""Metadata of a setting's dataclass field: the function that reads its value; ValueError says what was expected."""
-DOCUMENTATION: Final = "documentation"
-KIND: Final = "kind"
-CHOICES: Final = "choices"
+
+class Setting(NamedTuple):
+    """What can be said for one key."""
+
+    default: object
+    read: Callable[[object], Any]
+    """Reads its value; ValueError says what was expected."""
+    kind: str
+    documentation: str
+    choices: tuple[str, ...] = ()
+
 
 _UNITS: Final = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
 _LIST_SEPARATOR: Final = ":"
 """Between the items of a list given as text, as in PATH."""
 
 
-def _setting(default: object, read: Callable[[object], object], kind: str, documentation: str, **more: object) -> Any:  # noqa: ANN401 - stands for a value of the field's type, as dataclasses.field does
-    return field(default=default, metadata={READ: read, KIND: kind, DOCUMENTATION: documentation, **more})
-
-
-def text(documentation: str, default: str | None = None) -> Any:  # noqa: ANN401 - see _setting
+def text(documentation: str, *, default: str | None = None) -> Any:  # noqa: ANN401 - stands for a value of the key's type
     """Declare a setting that is a text, not empty."""
-    return _setting(default, _read_text, "text", documentation)
+    return Setting(default, _read_text, "text", documentation)
 
 
-def texts(documentation: str) -> Any:  # noqa: ANN401 - see _setting
-    """Declare a setting that is a list of texts, empty by default."""
-    return _setting((), _read_texts, "list of texts", documentation)
+def texts(documentation: str, *, default: tuple[str, ...]) -> Any:  # noqa: ANN401 - stands for a value of the key's type
+    """Declare a setting that is a list of texts."""
+    return Setting(default, _read_texts, "list of texts", documentation)
 
 
-def choice(documentation: str, *choices: str) -> Any:  # noqa: ANN401 - see _setting
-    """Declare a setting that is one of some words, the first by default."""
+def choice(documentation: str, *choices: str, default: str) -> Any:  # noqa: ANN401 - stands for a value of the key's type
+    """Declare a setting that is one of some words."""
 
     def read(value: object) -> str:
         if isinstance(value, str) and value in choices:
             return value
         raise ValueError(f"one of {', '.join(choices)}")
 
-    return _setting(choices[0], read, "choice", documentation, **{CHOICES: choices})
+    return Setting(default, read, "choice", documentation, choices)
 
 
-def number_of_bytes(documentation: str, default: int) -> Any:  # noqa: ANN401 - see _setting
+def number_of_bytes(documentation: str, *, default: int) -> Any:  # noqa: ANN401 - stands for a value of the key's type
     """Declare a setting that is a size: an integer of bytes, or a text such as ``4 GiB``."""
-    return _setting(default, _read_bytes, "size", documentation)
+    return Setting(default, _read_bytes, "size", documentation)
 
 
-def number_of_seconds(documentation: str, default: float) -> Any:  # noqa: ANN401 - see _setting
+def number_of_seconds(documentation: str, *, default: float) -> Any:  # noqa: ANN401 - stands for a value of the key's type
     """Declare a setting that is a duration in seconds, not negative."""
-    return _setting(default, _read_seconds, "seconds", documentation)
+    return Setting(default, _read_seconds, "seconds", documentation)
 
 
 def _read_text(value: object) -> str:

@@ -8,8 +8,9 @@ from __future__ import annotations
 import hashlib
 import threading
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from reenact import digests
 from reenact.digests import Digest
@@ -17,7 +18,7 @@ from reenact.errors import KeyAbsent, StoreError
 from reenact.store.forms import Malformed
 from reenact.store.interface import Backend, Finding
 from reenact.store.packs import Record
-from reenact.store.stored import Place, content_blocks, content_digest, damage_of_stored, header_at, whole_content
+from reenact.store.stored import Place, content_digest, damage_of_stored, header_at, whole_content
 
 __all__ = ["Checker", "Task"]
 
@@ -27,8 +28,7 @@ _THREADS: Final = 2
 _GONE: Final = "it was in {}, which is gone"
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Task:
+class Task(msgspec.Struct, frozen=True, kw_only=True):
     """One object to check, at one place."""
 
     digest: Digest
@@ -38,16 +38,25 @@ class Task:
 class Checker:
     """Checks objects where they are stored."""
 
-    def __init__(self, backend: Backend, second_look: Callable[[Task, str], Finding | None], *, content: bool) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        second_look: Callable[[Task, str], Finding | None],
+        blocks: Callable[[Place, Digest], Iterator[bytes]],
+        *,
+        content: bool,
+    ) -> None:
         """Prepare.
 
         Args:
             backend: Where the objects are.
             second_look: Judges an object whose place was found bad, given what was found there: it may be good elsewhere.
+            blocks: Gives the content of an object at a place, or raises Malformed.
             content: Check the content's digest, not only the stored bytes.
         """
         self._backend = backend
         self._second_look = second_look
+        self._blocks = blocks
         self._content = content
 
     def run(self, tasks: list[Task]) -> list[Finding]:
@@ -117,7 +126,7 @@ class Checker:
         if not self._content:
             return damage_of_stored(self._backend, task.place, digests.to_raw(task.digest))
         try:
-            got = content_digest(content_blocks(self._backend, task.place))
+            got = content_digest(self._blocks(task.place, task.digest))
         except Malformed as error:
             return str(error)
         return "" if got == task.digest else f"content with digest {got}"

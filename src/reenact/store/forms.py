@@ -1,4 +1,4 @@
-"""The stored form of an object: a header, then its content as it is or compressed.
+"""The stored form of an object: a header, then its content as it is, compressed, or as a delta against another object.
 
 ::
 
@@ -9,6 +9,7 @@
     6       2      length of the header in bytes: 24 and whatever a form adds (a base's digest, a key epoch)
     8       8      length of the content
     16      8      length of the payload, which follows the header
+    24      32     segments and delta only: digest of the object it is a delta against, zeros for one by itself
 
 Numbers are little-endian and unsigned. That stored bytes are those once written can be shown without decompressing them.
 A raw payload is the content, whose digest is the object's name. An object of another form in a file of its own ends with
@@ -22,16 +23,20 @@ it follows from the length of the whole, from the index, or from the form.
 from __future__ import annotations
 
 import struct
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from reenact.store.compression import Compressor, Corrupt, decompress
 
 __all__ = [
+    "DELTA",
     "FOOTER_BYTES",
     "FORM_NAMES",
     "HEADER_BYTES",
+    "LONGEST_HEADER_BYTES",
     "RAW",
+    "SEGMENTS",
     "ZSTD",
     "Header",
     "Malformed",
@@ -39,6 +44,7 @@ __all__ = [
     "content_of",
     "decode_header",
     "encode_header",
+    "encode_segmented_header",
     "footer_bytes",
 ]
 
@@ -46,14 +52,21 @@ RAW: Final = 0
 """The payload is the content."""
 ZSTD: Final = 1
 """The payload is one Zstandard frame."""
-FORM_NAMES: Final = {RAW: "raw", ZSTD: "zstd", 2: "zstd delta", 3: "segments", 4: "encrypted"}
-"""All numbers given out; this version reads and writes the first two."""
+DELTA: Final = 2
+"""The payload is segments, some of them Zstandard frames against ranges of another object (:mod:`reenact.store.segments`)."""
+SEGMENTS: Final = 3
+"""The payload is segments, each a Zstandard frame by itself."""
+FORM_NAMES: Final = {RAW: "raw", ZSTD: "zstd", DELTA: "zstd delta", SEGMENTS: "segments", 4: "encrypted"}
+"""All numbers given out; this version reads and writes all but the last."""
 
 _MAGIC: Final = b"RNOB"
 _VERSION: Final = 1
+_NO_BASE: Final = bytes(32)
 _FIXED: Final = struct.Struct("<4sBBHQQ")
 HEADER_BYTES: Final = _FIXED.size
-"""Length of the header of the forms this version writes."""
+"""Length of the header all forms begin with."""
+LONGEST_HEADER_BYTES: Final = HEADER_BYTES + 32
+"""Length of the longest header, that of segments and deltas."""
 FOOTER_BYTES: Final = 32
 
 _PROBE_FROM_BYTES: Final = 16 << 10
@@ -71,14 +84,15 @@ class Malformed(ValueError):
     """Bytes are not a stored object, or not one this version can read; the text says what they are."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Header:
+class Header(msgspec.Struct, frozen=True, kw_only=True):
     """What a stored object says about itself."""
 
     form: int
     content_bytes: int
     payload_bytes: int
     header_bytes: int = HEADER_BYTES
+    base: bytes | None = None
+    """Raw digest of the object it is a delta against."""
 
     @property
     def stored_bytes(self) -> int:
@@ -91,8 +105,15 @@ def encode_header(form: int, content_bytes: int, payload_bytes: int) -> bytes:
     return _FIXED.pack(_MAGIC, _VERSION, form, HEADER_BYTES, content_bytes, payload_bytes)
 
 
+def encode_segmented_header(base: bytes | None, content_bytes: int, payload_bytes: int) -> bytes:
+    """Write the header of an object in segments: a delta when there is a base, else one by itself."""
+    form = SEGMENTS if base is None else DELTA
+    fixed = _FIXED.pack(_MAGIC, _VERSION, form, LONGEST_HEADER_BYTES, content_bytes, payload_bytes)
+    return fixed + (base or _NO_BASE)
+
+
 def decode_header(data: bytes | memoryview) -> Header:
-    """Read the header some bytes begin with.
+    """Read the header some bytes begin with; :data:`LONGEST_HEADER_BYTES` of them always suffice.
 
     Raises:
         Malformed: they do not begin with one that this version can read.
@@ -102,14 +123,27 @@ def decode_header(data: bytes | memoryview) -> Header:
     magic, version, form, header_bytes, content_bytes, payload_bytes = _FIXED.unpack_from(data)
     if magic != _MAGIC:
         raise Malformed("bytes that are no stored object")
-    if version != _VERSION or form not in {RAW, ZSTD}:
+    if version != _VERSION or form not in {RAW, ZSTD, DELTA, SEGMENTS}:
         known = FORM_NAMES.get(form, f"number {form}")
         raise Malformed(f"a stored object of version {version} and form {known}, which this program cannot read")
-    if header_bytes != HEADER_BYTES:
-        raise Malformed(f"a header of {header_bytes} bytes where this form has {HEADER_BYTES}")
+    expected = LONGEST_HEADER_BYTES if form in {DELTA, SEGMENTS} else HEADER_BYTES
+    if header_bytes != expected:
+        raise Malformed(f"a header of {header_bytes} bytes where this form has {expected}")
     if form == RAW and content_bytes != payload_bytes:
         raise Malformed(f"a raw payload of {payload_bytes} bytes for a content of {content_bytes}")
-    return Header(form=form, content_bytes=content_bytes, payload_bytes=payload_bytes, header_bytes=header_bytes)
+    base = _base(form, data) if expected > HEADER_BYTES else None
+    return Header(
+        form=form, content_bytes=content_bytes, payload_bytes=payload_bytes, header_bytes=header_bytes, base=base
+    )
+
+
+def _base(form: int, data: bytes | memoryview) -> bytes | None:
+    base = bytes(data[HEADER_BYTES:LONGEST_HEADER_BYTES])
+    if len(base) != len(_NO_BASE):
+        raise Malformed(f"{len(data)} bytes, fewer than a header of this form")
+    if (base == _NO_BASE) != (form == SEGMENTS):
+        raise Malformed(f"form {FORM_NAMES[form]} with the base {base.hex()}")
+    return None if form == SEGMENTS else base
 
 
 def footer_bytes(form: int) -> int:
@@ -139,13 +173,15 @@ def _promises(content: memoryview, compressor: Compressor) -> bool:
 
 
 def content_of(header: Header, payload: bytes | memoryview) -> bytes:
-    """Give the content of a whole payload.
+    """Give the content of a whole payload that needs nothing else.
 
     Raises:
-        Malformed: the payload does not give content of the length the header says.
+        Malformed: the payload does not give content of the length the header says, or is in segments.
     """
     if header.form == RAW:
         return bytes(payload)
+    if header.form != ZSTD:
+        raise Malformed(f"form {FORM_NAMES[header.form]} where only whole objects are")
     try:
         content = decompress(payload, header.content_bytes)
     except Corrupt as error:

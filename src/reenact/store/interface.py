@@ -8,9 +8,10 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Final, Literal, Protocol
+
+import msgspec
 
 from reenact.digests import Digest
 
@@ -95,8 +96,7 @@ class Backend(Protocol):
 Problem = Literal["missing", "damaged"]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Finding:
+class Finding(msgspec.Struct, frozen=True, kw_only=True):
     """What is wrong with one object."""
 
     digest: Digest

@@ -44,6 +44,9 @@ def sample_bytes(content: memoryview) -> list[bytes | memoryview]:
 class LargeObject:
     """An object on its way into a file of its own. The caller hashes the content; this writes it."""
 
+    base = None
+    """It stands by itself."""
+
     def __init__(self, path: str, form: int, worker: Worker) -> None:
         self._form = form
         self._spool = Spool(path, worker)

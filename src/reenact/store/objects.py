@@ -8,21 +8,15 @@ from typing import Final, TypeVar
 from reenact import digests
 from reenact.digests import BLOCK_BYTES, Digest
 from reenact.errors import KeyAbsent, ObjectDamaged, ObjectMissing, StoreError
+from reenact.store.bases import Bases
 from reenact.store.checking import Checker, Task
-from reenact.store.forms import HEADER_BYTES, Malformed
+from reenact.store.closure import base_at, blamed, closure
+from reenact.store.forms import RAW, ZSTD, Malformed
 from reenact.store.index import ObjectIndex
 from reenact.store.interface import Backend, Finding, Problem
-from reenact.store.large import object_key
+from reenact.store.locate import places_of
 from reenact.store.output import Output
-from reenact.store.stored import (
-    Place,
-    content_blocks,
-    content_digest,
-    header_at,
-    in_file,
-    in_pack,
-    whole_content,
-)
+from reenact.store.stored import Place, content_digest, read_header, whole_content
 
 __all__ = ["ObjectReader"]
 
@@ -38,6 +32,7 @@ class ObjectReader:
     def __init__(self, backend: Backend, index: ObjectIndex) -> None:
         self._backend = backend
         self._index = index
+        self._bases = Bases(backend, self._places)
 
     def read(self, digest: Digest) -> bytes:
         """Read a whole object into memory.
@@ -84,10 +79,22 @@ class ObjectReader:
             return True
         return self._index.look_again([digests.to_raw(digest)]) and next(self._places(digest), None) is not None
 
+    def bases_of(self, digest: Digest) -> tuple[Digest, ...]:
+        """Give the objects that the stored forms of an object are made against; none but for deltas.
+
+        Whoever keeps the object must keep those, and theirs.
+
+        Raises:
+            StoreError: it cannot be read.
+        """
+        found = (base_at(self._backend, place) for place in self._places(digest))
+        return tuple(dict.fromkeys(base for base in found if base is not None))
+
     def verify(self, wanted: Iterable[Digest], *, content: bool) -> list[Finding]:
         """Check objects, and report the missing and damaged ones, sorted by digest.
 
-        Two threads. An object that cannot be read counts as damaged; it is not an exception.
+        Two threads. An object that cannot be read counts as damaged; it is not an exception. What a delta is made against is
+        checked too, and when that is bad, so is the delta: its finding says which base.
 
         Args:
             wanted: Which objects; each is checked once.
@@ -97,13 +104,19 @@ class ObjectReader:
         Raises:
             StoreError: the store's folders cannot be searched at all.
         """
-        tasks, absent = self._tasks(sorted(set(wanted)))
+        wanted = sorted(set(wanted))
+        bases = closure(wanted, self._base_of)
+        tasks, absent = self._tasks(sorted({*wanted, *bases.values()}))
         if absent and self._index.look_again([digests.to_raw(digest) for digest in absent]):
             more, absent = self._tasks(absent)
             tasks += more
         findings = [Finding(digest=digest, problem="missing", detail=self._missing_detail()) for digest in absent]
-        findings += Checker(self._backend, self._second_look, content=content).run(tasks)
-        return sorted(findings, key=lambda finding: finding.digest)
+        findings += Checker(self._backend, self._second_look, self._bases.blocks, content=content).run(tasks)
+        return blamed(wanted, findings, bases)
+
+    def _base_of(self, digest: Digest) -> Digest | None:
+        place = next(self._places(digest), None)
+        return None if place is None else base_at(self._backend, place)
 
     def _tasks(self, wanted: list[Digest]) -> tuple[list[Task], list[Digest]]:
         """Pair digests with their first places; give those without one apart."""
@@ -139,15 +152,7 @@ class ObjectReader:
         return "in no pack and no file of its own"
 
     def _places(self, digest: Digest) -> Iterator[Place]:
-        """Give the places an object may be read from, as far as is known without listing anything."""
-        raw = digests.to_raw(digest)
-        for index, record in self._index.places(raw):
-            yield in_pack(index.name, record)
-        key = object_key(raw)
-        try:
-            yield in_file(key, self._backend.size(key))
-        except KeyAbsent:
-            return
+        return places_of(self._backend, self._index, digest)
 
     def _first_good(self, digest: Digest, read: Callable[[Place], _T]) -> _T:
         """Give what `read` gives for the first place it does not refuse; without any place, look for new packs once."""
@@ -171,15 +176,18 @@ class ObjectReader:
     def _size_at(self, place: Place) -> int:
         if place.record is not None:
             return place.record.content_bytes
-        return header_at(place, self._backend.get_range(place.key, 0, HEADER_BYTES)).content_bytes
+        return read_header(self._backend, place)[0].content_bytes
 
     def _read_at(self, place: Place, digest: Digest) -> bytes:
-        content = whole_content(place, self._backend.get_range(place.key, place.offset, place.stored_bytes))
+        if place.record is None and read_header(self._backend, place)[0].form not in {RAW, ZSTD}:
+            content = b"".join(self._bases.blocks(place, digest))
+        else:
+            content = whole_content(place, self._backend.get_range(place.key, place.offset, place.stored_bytes))
         _compare(digest, digests.of_bytes(content))
         return content
 
     def _check_at(self, place: Place, digest: Digest) -> None:
-        _compare(digest, content_digest(content_blocks(self._backend, place)))
+        _compare(digest, content_digest(self._bases.blocks(place, digest)))
 
     def _sound_place(self, place: Place, digest: Digest) -> Place:
         self._check_at(place, digest)
@@ -190,7 +198,7 @@ class ObjectReader:
         # What went out cannot be taken back, so with a choice of places the one to copy from is checked before.
         place = places[0] if len(places) == 1 else self._first_good(digest, lambda at: self._sound_place(at, digest))
         try:
-            _compare(digest, content_digest(content_blocks(self._backend, place), output.write))
+            _compare(digest, content_digest(self._bases.blocks(place, digest), output.write))
         except Malformed as error:
             raise ObjectDamaged(digest, str(error), hint=_HINT_DAMAGED) from error
         except KeyAbsent as error:

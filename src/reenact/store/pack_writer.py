@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from reenact.store.compression import Compressor
 from reenact.store.forms import HEADER_BYTES, RAW, choose, encode_header
@@ -20,8 +21,7 @@ SMALL_BYTES: Final = 256 << 10
 _BLOCKS: Final = 4
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class FinishedPack:
+class FinishedPack(msgspec.Struct, frozen=True, kw_only=True):
     """A pack that is written and durable, but not yet published."""
 
     name: str

@@ -26,7 +26,11 @@ _TABLES: Final = (
        size INTEGER NOT NULL, mtime_ns INTEGER NOT NULL, ctime_ns INTEGER NOT NULL, digest BLOB NOT NULL,
        UNIQUE (device, inode))""",
 )
-_FIND: Final = "SELECT digest FROM files WHERE device = ? AND inode = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ?"
+_FIND: Final = "SELECT id FROM files WHERE device = ? AND inode = ? AND size = ? AND mtime_ns = ? AND ctime_ns = ?"
+_FIND_AHEAD: Final = """SELECT device, inode, size, mtime_ns, ctime_ns, digest FROM files WHERE id >= ? ORDER BY id
+                        LIMIT 256"""
+_MOST_AHEAD: Final = 1 << 16
+"""Rows that were read ahead and are kept, at some 300 bytes each."""
 _PUT: Final = """INSERT OR REPLACE INTO files (device, inode, size, mtime_ns, ctime_ns, digest)
                  VALUES (?, ?, ?, ?, ?, ?)"""
 
@@ -54,12 +58,37 @@ class StatCache:
     def __init__(self, path: str | None) -> None:
         """Open lazily; None for a cache that lives as long as the process."""
         self._file = CacheFile(path, version=_VERSION, tables=_TABLES, fill=lambda _: None)
+        self._ahead: dict[_Key, object] = {}
+        self._empty: bool | None = None
 
     def lookup(self, stat: os.stat_result) -> Digest | None:
-        """Give the digest a file with this stat had, when it is known."""
-        row = self._file.read(lambda db: db.execute(_FIND, _key(stat)).fetchone())
+        """Give the digest a file with this stat had, when it is known.
+
+        Files that were remembered together are likely asked for together, so the rows behind a found one are read with it.
+        They hold whatever happens meanwhile: a row says what a file with exactly that stat was.
+        """
+        key = _key(stat)
+        found = self._ahead.get(key)
+        if found is None:
+            found = self._look(key)
         # The file may hold anything; what is not a digest is as good as nothing.
-        return digests.from_raw(row[0]) if row is not None and isinstance(row[0], bytes) and len(row[0]) == 32 else None  # noqa: PLR2004 - SHA-256
+        return digests.from_raw(found) if isinstance(found, bytes) and len(found) == 32 else None  # noqa: PLR2004 - SHA-256
+
+    def _look(self, key: _Key) -> object:
+        if self._empty is None:
+            self._empty = not self._file.read(
+                lambda db: db.execute("SELECT EXISTS (SELECT 1 FROM files)").fetchone()[0]
+            )
+        if self._empty:
+            return None
+        row = self._file.read(lambda db: db.execute(_FIND, key).fetchone())
+        if row is None:
+            return None
+        if len(self._ahead) >= _MOST_AHEAD:
+            self._ahead.clear()
+        for *fields, digest in self._file.read(lambda db: db.execute(_FIND_AHEAD, row).fetchall()):
+            self._ahead[tuple(fields)] = digest
+        return self._ahead.get(key)
 
     def remember_many(self, items: Iterable[Remembered]) -> None:
         """Remember files, all in one transaction; those touched just before they were hashed are left out."""
@@ -75,13 +104,18 @@ class StatCache:
 
         if rows:
             self._file.write(put)
+            self._empty = None
 
     def close(self) -> None:
         """Close the cache file; the next question opens it again."""
         self._file.close()
 
 
-def _key(stat: os.stat_result) -> tuple[int, int, int, int, int]:
+_Key = tuple[int, ...]
+"""Device, inode, size, mtime and ctime in nanoseconds."""
+
+
+def _key(stat: os.stat_result) -> _Key:
     return (_signed(stat.st_dev), _signed(stat.st_ino), stat.st_size, stat.st_mtime_ns, stat.st_ctime_ns)
 
 

@@ -4,31 +4,32 @@ from __future__ import annotations
 
 import hashlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+
+import msgspec
 
 from reenact import digests
 from reenact.digests import Digest
 from reenact.store import forms
 from reenact.store.compression import Corrupt, decompress_blocks
-from reenact.store.forms import FOOTER_BYTES, HEADER_BYTES, Header, Malformed
+from reenact.store.forms import FOOTER_BYTES, LONGEST_HEADER_BYTES, Header, Malformed
 from reenact.store.interface import Backend
 from reenact.store.packs import Record, pack_key
 from reenact.store.worker import BLOCK_BYTES
 
 __all__ = [
     "Place",
-    "content_blocks",
     "content_digest",
     "damage_of_stored",
     "header_at",
     "in_file",
     "in_pack",
+    "plain_blocks",
+    "read_header",
     "whole_content",
 ]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Place:
+class Place(msgspec.Struct, frozen=True, kw_only=True):
     """Where a stored object is."""
 
     key: str
@@ -75,13 +76,27 @@ def whole_content(place: Place, stored: bytes | memoryview) -> bytes:
     return forms.content_of(header, memoryview(stored)[header.header_bytes : header.stored_bytes])
 
 
-def content_blocks(backend: Backend, place: Place) -> Iterator[bytes]:
-    """Give the content of an object, in blocks of at most 1 MiB, holding no more than a few of them.
+def read_header(backend: Backend, place: Place) -> tuple[Header, bytes]:
+    """Read the header at a place; give it, and its bytes.
 
     Raises:
-        Malformed: it is not a stored object; found out on the way, after blocks were given.
+        Malformed: it cannot be read, or disagrees with what else is known.
+        KeyAbsent: there is nothing.
     """
-    header = header_at(place, backend.get_range(place.key, place.offset, HEADER_BYTES))
+    head = backend.get_range(place.key, place.offset, min(LONGEST_HEADER_BYTES, place.stored_bytes))
+    header = header_at(place, head)
+    return header, head[: header.header_bytes]
+
+
+def plain_blocks(backend: Backend, place: Place) -> Iterator[bytes]:
+    """Give the content of a raw or Zstandard object, in blocks of at most 1 MiB, holding no more than a few of them.
+
+    Raises:
+        Malformed: it is not such an object; found out on the way, after blocks were given.
+    """
+    header, _ = read_header(backend, place)
+    if header.form not in {forms.RAW, forms.ZSTD}:
+        raise Malformed(f"form {forms.FORM_NAMES[header.form]} where a plain one is wanted")
     payload = _ranges(backend, place, header.header_bytes, header.payload_bytes)
     if header.form == forms.RAW:
         yield from payload
@@ -103,8 +118,7 @@ def damage_of_stored(backend: Backend, place: Place, digest: bytes) -> str:
     A raw object is its content, so its raw digest is checked; another form carries the digest of its bytes at its end.
     """
     try:
-        head = backend.get_range(place.key, place.offset, HEADER_BYTES)
-        header = header_at(place, head)
+        header, head = read_header(backend, place)
         state = hashlib.sha256()
         for block in _ranges(backend, place, header.header_bytes, header.payload_bytes):
             state.update(block)

@@ -9,19 +9,24 @@ from __future__ import annotations
 
 import hashlib
 import os
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from reenact import digests
 from reenact.atomic import TEMPORARY_PREFIX
 from reenact.digests import Digest
+from reenact.errors import StoreError
 from reenact.ids import RunId
 from reenact.store.compression import Compressor
+from reenact.store.delta import DeltaPolicy
 from reenact.store.index import ObjectIndex
 from reenact.store.interface import Backend
-from reenact.store.large import LargeObject, choose_form, object_key, sample_bytes, sample_descriptor
+from reenact.store.large import LargeObject, object_key
+from reenact.store.large_forms import LargeForms
 from reenact.store.pack_writer import SMALL_BYTES, FinishedPack, PackWriter
 from reenact.store.packs import index_key, pack_key
+from reenact.store.segmented import SegmentedObject
 from reenact.store.worker import BLOCK_BYTES, Buffers, Worker
 
 __all__ = ["Added", "ObjectWriter", "temporary_prefix"]
@@ -30,8 +35,7 @@ _BLOCKS: Final = 8
 """Blocks between reader and helper: enough that neither waits for the other's hiccups; 8 MiB."""
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Added:
+class Added(msgspec.Struct, frozen=True, kw_only=True):
     """What was put."""
 
     digest: Digest
@@ -52,7 +56,14 @@ class ObjectWriter:
     (the message names it), only :meth:`abandon` is left. Memory: about 20 MiB, whatever the objects' sizes.
     """
 
-    def __init__(self, backend: Backend, index: ObjectIndex, run_id: RunId, folder: str) -> None:
+    def __init__(
+        self,
+        backend: Backend,
+        index: ObjectIndex,
+        run_id: RunId,
+        folder: str,
+        policy: DeltaPolicy = DeltaPolicy(),  # noqa: B008 - frozen
+    ) -> None:
         """Prepare; nothing is written before the first object.
 
         Args:
@@ -60,6 +71,7 @@ class ObjectWriter:
             index: What it has.
             run_id: Names the temporary files.
             folder: Where temporary files go: the backend's staging folder.
+            policy: Which objects may be kept as deltas.
         """
         self._backend = backend
         self._index = index
@@ -70,7 +82,8 @@ class ObjectWriter:
         self._block: bytearray | None = None
         self._compressor = Compressor()
         self._pack: PackWriter | None = None
-        self._large: dict[bytes, LargeObject] = {}
+        self._forms = LargeForms(backend, index, policy, self._worker, self._compressor)
+        self._large: dict[bytes, LargeObject | SegmentedObject] = {}
 
     def holds(self, digest: Digest) -> bool:
         """Tell whether the store, or this writer, has an object; it need not be added then."""
@@ -89,14 +102,18 @@ class ObjectWriter:
             if len(content) < SMALL_BYTES:
                 self._add_small(raw, content)
             elif not self._backend.exists(object_key(raw)):
-                large = self._begin_large(sample_bytes(content))
+                large = self._forms.of_bytes(self._temporary(".object"), content)
                 large.append_bytes(content)
                 large.finish(len(content))
                 self._large[raw] = large
         return digests.from_raw(raw)
 
-    def add_descriptor(self, descriptor: int) -> Added:
+    def add_descriptor(self, descriptor: int, previous: Digest | None = None) -> Added:
         """Put what can be read from an open file, from its start to its end, without moving its offset.
+
+        Args:
+            descriptor: The file.
+            previous: An object of the store that it may resemble: it may become a delta against that, or an earlier one.
 
         Raises:
             StoreError: it cannot be written.
@@ -106,7 +123,7 @@ class ObjectWriter:
             self._block = self._buffers.take()
         got = _fill(descriptor, self._block, 0)
         if got >= SMALL_BYTES:
-            return self._stream(descriptor, got)
+            return self._stream(descriptor, got, previous)
         content = memoryview(self._block)[:got]
         raw = hashlib.sha256(content).digest()
         new = not self._has(raw)
@@ -123,6 +140,7 @@ class ObjectWriter:
         self._worker.drain()
         for raw, large in list(self._large.items()):
             large.spool.check()
+            self._check_base(large)
             self._backend.put_file_if_absent(object_key(raw), large.spool.path)
             del self._large[raw]
         if self._pack is not None:
@@ -140,6 +158,15 @@ class ObjectWriter:
             large.discard()
         self._large.clear()
         self._worker.close()
+
+    def _check_base(self, large: LargeObject | SegmentedObject) -> None:
+        """Look whether what a delta was made against is still there: whoever sweeps the store may not know of this one yet."""
+        base = large.base
+        if base is not None and not self._index.holds(base) and not self._backend.exists(object_key(base)):
+            name = digests.from_raw(base)
+            raise StoreError(
+                f"object {name} was deleted while another was made against it", hint="run the command again"
+            )
 
     def _publish(self, pack: FinishedPack) -> None:
         key = pack_key(pack.name)
@@ -166,12 +193,9 @@ class ObjectWriter:
             self._pack = PackWriter(self._temporary(".pack"), self._worker, self._compressor)
         self._pack.add(raw, content)
 
-    def _begin_large(self, samples: list[bytes | memoryview]) -> LargeObject:
-        return LargeObject(self._temporary(".object"), choose_form(samples, self._compressor), self._worker)
-
-    def _stream(self, descriptor: int, got: int) -> Added:
+    def _stream(self, descriptor: int, got: int, previous: Digest | None) -> Added:
         """Put a large file whose first `got` bytes are in the current block."""
-        large = self._begin_large(sample_descriptor(descriptor, os.fstat(descriptor).st_size))
+        large = self._forms.of_descriptor(self._temporary(".object"), descriptor, previous)
         try:
             raw, size_bytes = self._pump(descriptor, got, large)
         except BaseException:
@@ -185,7 +209,7 @@ class ObjectWriter:
             large.discard()
         return Added(digest=digests.from_raw(raw), size_bytes=size_bytes, new=new)
 
-    def _pump(self, descriptor: int, got: int, large: LargeObject) -> tuple[bytes, int]:
+    def _pump(self, descriptor: int, got: int, large: LargeObject | SegmentedObject) -> tuple[bytes, int]:
         """Hash blocks here while the helper writes them; give the raw digest and the length."""
         state = hashlib.sha256()
         offset = 0

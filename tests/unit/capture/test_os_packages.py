@@ -274,3 +274,18 @@ def test_an_index_answers_like_a_dictionary_and_so_does_its_copy(
     for one in asked:
         expected = {table[owner] for name, owner in files if name == one}
         assert index.owners([one]) == copy.owners([one]) == expected
+
+
+def test_an_index_prepared_while_the_job_ran_is_there_at_its_end(debian: Path, tmp_path: Path) -> None:
+    cache = tmp_path / "prepared"
+    os_packages.prepare(str(cache), str(debian))
+    found, _ = os_packages.find(["/usr/bin/bash"], str(cache), str(debian))
+    asked, _ = os_packages.find(["/usr/bin/bash"], str(tmp_path / "other"), str(debian))
+    assert found == asked
+    assert found
+    assert len(list(cache.iterdir())) == 1
+
+
+def test_preparing_where_nothing_can_be_read_says_nothing(tmp_path: Path) -> None:
+    os_packages.prepare(str(tmp_path / "cache"), str(tmp_path / "nowhere"))
+    assert os_packages.find([], str(tmp_path / "cache"), str(tmp_path / "nowhere"))[0] is None

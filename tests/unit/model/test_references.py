@@ -1,6 +1,6 @@
 from __future__ import annotations
 
-from dataclasses import replace
+from msgspec.structs import replace
 
 from reenact.digests import of_bytes
 from reenact.model.artifact import Pointer

@@ -1,8 +1,9 @@
 from __future__ import annotations
 
 import base64
-from dataclasses import replace
 from typing import Any
+
+from msgspec.structs import replace
 
 from reenact.model.artifact import Artifact, Entry
 from reenact.model.bundle import Bundle, Stream

@@ -1,9 +1,9 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from typing import Any
 
 import pytest
+from msgspec.structs import replace
 
 from reenact.digests import of_bytes
 from reenact.model.artifact import Entry, Pointer
@@ -106,6 +106,16 @@ def test_a_file_that_is_as_it_was_is_no_extra_output() -> None:
         judged(with_outputs(), with_outputs(bundles.artifact("raw.csv", b"IN", "updated")))["raw.csv"].verdict
         == "extra"
     )
+
+
+def test_a_file_of_the_environment_that_is_as_it_was_is_no_extra_output() -> None:
+    """A lock in a virtual environment, for one; a change to such a file is one all the same."""
+    environment = entry("/work/.venv/.lock", digest=of_bytes(b"in"), size_bytes=2, need="content")
+    recorded = Evidence(bundle=with_outputs(), entries=(environment,))
+    for content, verdicts in ((b"in", []), (b"IN", ["extra"])):
+        lock = bundles.artifact(".venv/.lock", content, "updated", path="/work/.venv/.lock")
+        judgements, _ = judge(recorded, Evidence(bundle=with_outputs(lock)))
+        assert [j.verdict for j in judgements if j.name == ".venv/.lock"] == verdicts
 
 
 def test_temporary_files_are_not_judged() -> None:

@@ -1,11 +1,11 @@
 from __future__ import annotations
 
-from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import msgspec
 import pytest
+from msgspec.structs import replace
 
 from reenact.digests import Digest, of_bytes
 from reenact.model.bundle import Bundle, Hazard
@@ -119,9 +119,9 @@ def test_a_machine_without_closed_worlds_is_named_with_its_reasons() -> None:
 def test_another_kind_of_processor_is_an_obstacle_another_model_only_drift() -> None:
     bundle = sealed()
     here = Host(system=bundle.environment.system, cpu=bundle.environment.cpu)
-    other = replace(here, system=replace(here.system, machine="aarch64"))
+    other = Host(cpu=here.cpu, system=replace(here.system, machine="aarch64"))
     assert not planned(bundle, store(), now=other).replayable
-    newer = replace(here, cpu=replace(here.cpu, model="newer"))
+    newer = Host(system=here.system, cpu=replace(here.cpu, model="newer"))
     plan = planned(bundle, store(), now=newer)
     assert (plan.replayable, plan.drift) == (True, ("processor: recorded cpu, now newer",))
 

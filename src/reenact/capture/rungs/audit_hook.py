@@ -20,12 +20,11 @@ from typing import Final, NoReturn
 from reenact.capture.files import FileStates
 from reenact.capture.journal import JournalWriter
 from reenact.capture.preimage import PreimageKeeper
+from reenact.capture.roles import SupervisorEnds, Watch
 from reenact.capture.rungs.notebook import IDLE_MILLISECONDS, Notebook, asked, locate
 from reenact.capture.rungs.strace_tree import Tree
-from reenact.capture.session import SupervisorEnds
 from reenact.capture.trace.filesystem import LiveFileSystem
 from reenact.capture.trace.sockets import Address
-from reenact.capture.watcher import Watch
 
 __all__ = ["AuditHookRung"]
 

@@ -8,8 +8,7 @@ import re
 from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
-from reenact.capture.trace import filter as filter_program
-from reenact.capture.trace import seccomp
+from reenact.capture.trace import listener
 from reenact.errors import CaptureError, UsageError
 
 if TYPE_CHECKING:
@@ -60,7 +59,7 @@ def _unusable(name: str, reason: str) -> UsageError:
 
 def _kernel() -> str:
     try:
-        number = seccomp.probe(filter_program.build())
+        number = listener.refusal()
     except OSError as error:
         return str(error)
     if number == errno.EBUSY:

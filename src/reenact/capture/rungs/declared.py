@@ -16,11 +16,10 @@ from typing import Final, NoReturn
 from reenact.capture.files import FileStates
 from reenact.capture.journal import JournalWriter
 from reenact.capture.preimage import PreimageKeeper
+from reenact.capture.roles import SupervisorEnds, Watch
 from reenact.capture.rungs.notebook import Notebook, asked, locate, wait_for_recorder
-from reenact.capture.session import SupervisorEnds
 from reenact.capture.trace.filesystem import LiveFileSystem
 from reenact.capture.trace.processes import ROOT
-from reenact.capture.watcher import Watch
 
 __all__ = ["DeclaredRung"]
 

@@ -9,8 +9,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import NoReturn, Protocol
 
-from reenact.capture.session import SupervisorEnds
-from reenact.capture.watcher import Watch
+from reenact.capture.roles import SupervisorEnds, Watch
 
 __all__ = ["Rung"]
 

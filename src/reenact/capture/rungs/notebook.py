@@ -10,11 +10,10 @@ from typing import Any, Final, NoReturn
 
 from reenact.capture.files import FileStates
 from reenact.capture.journal import JournalWriter
-from reenact.capture.session import SupervisorEnds
+from reenact.capture.roles import SupervisorEnds, Watch
 from reenact.capture.trace import sockets
 from reenact.capture.trace.processes import ROOT
 from reenact.capture.trace.programs import MAX_INTERPRETERS, interpreter_of
-from reenact.capture.watcher import Watch
 
 __all__ = ["IDLE_MILLISECONDS", "Notebook", "asked", "locate", "wait_for_recorder"]
 

@@ -24,13 +24,12 @@ from typing import Final, NoReturn
 
 from reenact.capture.files import FileStates
 from reenact.capture.journal import JournalWriter
+from reenact.capture.roles import SupervisorEnds, Watch
 from reenact.capture.rungs.late import Hindsight, LateJournal, LatePreimages
 from reenact.capture.rungs.notebook import IDLE_MILLISECONDS, Notebook, asked
 from reenact.capture.rungs.strace_calls import Booking, traced
 from reenact.capture.rungs.strace_lines import Call, Ended, Lines
 from reenact.capture.rungs.strace_tree import Tree
-from reenact.capture.session import SupervisorEnds
-from reenact.capture.watcher import Watch
 
 __all__ = ["StraceRung"]
 

@@ -75,6 +75,18 @@ class Processes:
         self._actor_of.pop(process, None)
         self._emit(actor, ["q", actor, code, time.time_ns()])
 
+    def meet_children(self, process: int) -> None:
+        """Name the children of a process that is about to end: afterwards nobody could tell whose they were."""
+        above = self._actor_of.get(process)
+        if above is not None:
+            for child in children_of(process):
+                self._name(child, above)
+
+    def below(self, actor: str) -> list[int]:
+        """Give the ids of the processes at and below a place in the tree whose end has not been heard of."""
+        prefix = actor + "."
+        return [process for process, name in self._actor_of.items() if name == actor or name.startswith(prefix)]
+
     def ids(self) -> list[int]:
         """Give the process ids known to live."""
         return [*self._actor_of]

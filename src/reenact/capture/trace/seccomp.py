@@ -8,9 +8,7 @@ from __future__ import annotations
 import ctypes
 import errno
 import fcntl
-import functools
 import os
-import platform
 import select
 import signal
 import struct
@@ -32,7 +30,7 @@ __all__ = [
     "unpack",
 ]
 
-_SYS_SECCOMP: Final = {"x86_64": 317, "aarch64": 277}.get(platform.machine(), -1)
+_SYS_SECCOMP: Final = {"x86_64": 317, "aarch64": 277}.get(os.uname().machine, -1)
 _SET_MODE_FILTER: Final = 1
 _NEW_LISTENER: Final = 1 << 3
 _WAIT_KILLABLE_RECV: Final = 1 << 5
@@ -80,7 +78,7 @@ def install(program: bytes) -> tuple[int, bool]:
         CaptureError: the kernel or a container refuses. EBUSY: a filter above us already has a listener.
     """
     if _SYS_SECCOMP < 0:
-        raise CaptureError(f"the kernel rung does not know the {platform.machine()} processor")
+        raise CaptureError(f"the kernel rung does not know the {os.uname().machine} processor")
     restricted = False
     for flags in (_NEW_LISTENER | _WAIT_KILLABLE_RECV, _NEW_LISTENER):
         listener = _load(program, flags)
@@ -98,7 +96,6 @@ def install(program: bytes) -> tuple[int, bool]:
     )
 
 
-@functools.cache
 def probe(program: bytes) -> int:
     """Try in a child whether a listener can be had here; 0, or the errno of the refusal (EBUSY: inside another recording)."""
     readable, writable = os.pipe()

@@ -7,28 +7,27 @@ after, so that the job waits as little as possible. Whatever goes wrong here bec
 
 from __future__ import annotations
 
-import contextlib
 import os
 import select
 import stat
 import struct
 import time
-from collections import deque
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable
 from typing import Any, Final
 
 from reenact.capture.files import FileStates
-from reenact.capture.journal import JournalWriter
-from reenact.capture.trace import seccomp, sockets
-from reenact.capture.trace.processes import ROOT, Processes
+from reenact.capture.trace import seccomp
+from reenact.capture.trace.contacts import Contacts
+from reenact.capture.trace.observer import Observer
+from reenact.capture.trace.processes import Processes
 from reenact.capture.trace.programs import MAX_INTERPRETERS, interpreter_of
+from reenact.capture.trace.standard_input import StandardInput, taken
 from reenact.capture.trace.stat_answers import StatAnswers
 from reenact.capture.trace.syscalls import ABIS, AT_FDCWD, CALLS, Call
 from reenact.capture.trace.tracee import Memory, Unreadable, absolute
 from reenact.capture.walk import is_special
 
-__all__ = ["REQUEST", "Observer", "Supervisor"]
+__all__ = ["Supervisor"]
 
 _AT_SYMLINK_NOFOLLOW: Final = 0x100
 _AT_SYMLINK_FOLLOW: Final = 0x400
@@ -41,109 +40,161 @@ _MAX_ARGUMENTS: Final = 4096
 _MAX_ARGUMENT_BYTES: Final = 1 << 17
 _IDLE_MILLISECONDS: Final = 3
 """After so long without a call the journal is flushed, and the recorder woken."""
-_SOCKETCALL_BIND: Final = 2
-_SOCKETCALL_CONNECT: Final = 3
-
-_MAX_PASSED: Final = 4096
+_TICK_MILLISECONDS: Final = 20
+"""How often whoever waits for something besides calls may look again."""
+_MAX_COVERED: Final = 4096
+"""Actors whose observers are remembered."""
 _STANDARD_NAMES: Final = {"/dev/stdin": 0, "/dev/stdout": 1, "/dev/stderr": 2}
 
 Later = Callable[[], None]
 
 
-def _taken() -> None:
-    """Stand for: somebody else answers this call."""
+def _nothing() -> None:
+    """Do nothing."""
 
 
 def _answered() -> None:
     """Stand for: the answer is in the caller's memory, the call returns 0."""
 
 
-REQUEST: Final = struct.Struct("=QIIQQ")
-"""A read from standard input, passed to the main process: notification, thread, 0, address, length."""
-
-
-@dataclass(slots=True)
-class Observer:
-    """One run that is being recorded: the whole tree, or the part of it below a nested `reenact run`."""
-
-    root: str
-    """The actor at the top of it."""
-    states: FileStates
-    journal: JournalWriter
-    wake: int
-    """A descriptor; a byte written to it tells the recorder that the journal has grown."""
-
-    def covers(self, actor: str) -> bool:
-        """Tell whether a process belongs to this run."""
-        return actor == self.root or actor.startswith(self.root + ".")
-
-    def flush(self) -> None:
-        """Make what was seen visible to the recorder."""
-        self.journal.flush()
-        # It may be behind (the pipe is full) or gone (the journal is recovered later).
-        with contextlib.suppress(OSError):
-            os.write(self.wake, b"j")
-
-
 class Supervisor:
     """Answers notifications until every observed process has ended or it is told to stop."""
 
-    def __init__(
-        self, listener: int, root: int, redact: Callable[[Sequence[str]], Sequence[str]], prefix: str = ""
-    ) -> None:
+    def __init__(self, listener: int, root: int, prefix: str = "") -> None:
         self.listener = listener
-        self.observers: list[Observer] = []
         self.calls = 0
         self._buffer = bytearray(seccomp.NOTIFICATION_BYTES)
-        self.stdin: tuple[int, int] | None = None
-        """Device and inode of the pipe that is recorded as standard input."""
-        self.stdin_kept = False
         self.stat_answers: StatAnswers | None = None
-        self.stdin_server = -1
-        """A descriptor that leads to the main process, which reads for others."""
-        self._passed: deque[int] = deque(maxlen=_MAX_PASSED)
-        self._redact = redact
+        self.between: Callable[[bool], None] | None = None
+        """While it is set: called every so often between calls, with whether nothing else was to be done."""
         self._prefix = prefix
         self._memory = Memory()
         self._processes = Processes(root, self._emit)
-        self._escaped: set[str] = set()
+        self._observers: list[Observer] = []
+        self._covered: dict[str, tuple[tuple[Observer, str], ...]] = {}
+        self._aside: set[str] = set()
+        """Actors that are not observed, nor what they started."""
         self._programs: dict[str, str | None] = {}
-        self._contacts: set[tuple[str, str, str]] = set()
-        self._bound: set[str] = set()
-        self._gaps: set[tuple[str, str, str]] = set()
-        handlers = {name: (getattr(self, f"_on_{call.kind}"), call) for name, call in CALLS.items()}
+        self._contacts = Contacts(self._memory, self._processes, self.covering, prefix)
+        self.stdin = StandardInput(listener, self.covering)
+        handlers = {name: (self._handler(call), call) for name, call in CALLS.items()}
         self._handlers: dict[tuple[int, int], tuple[Callable[..., Later | None], Call]] = {
             (abi.audit_arch, number): handlers[name] for abi in ABIS for name, number in abi.numbers if name in handlers
         }
         self._pointer_bytes = {abi.audit_arch: abi.pointer_bytes for abi in ABIS}
+        self._stopped = False
+        self._attended: dict[int, Callable[[], None]] = {}
+        self._poll = select.poll()
+        self._poll.register(listener, select.POLLIN)
+
+    def _handler(self, call: Call) -> Callable[..., Later | None]:
+        found: Callable[..., Later | None] | None = getattr(self, f"_on_{call.kind}", None)
+        for part in (self._contacts, self.stdin):
+            found = found or getattr(part, f"on_{call.kind}", None)
+        if found is None:
+            raise LookupError(call.kind)
+        return found
+
+    # --- who observes
+
+    @property
+    def observers(self) -> tuple[Observer, ...]:
+        """The runs that are being recorded, outer ones first."""
+        return tuple(self._observers)
+
+    def add(self, observer: Observer) -> None:
+        """Tell an observer of all that happens from now on in its part of the tree."""
+        self._observers.append(observer)
+        self._covered.clear()
+
+    def remove(self, observer: Observer) -> None:
+        """Tell an observer nothing more."""
+        self._observers.remove(observer)
+        self._covered.clear()
+
+    def covering(self, actor: str) -> tuple[tuple[Observer, str], ...]:
+        """Give the observers of a process, outer ones first, each with its own name for the process."""
+        found = self._covered.get(actor)
+        if found is None:
+            if len(self._covered) >= _MAX_COVERED:
+                self._covered.clear()
+            found = tuple((observer, observer.local(actor)) for observer in self._observers if observer.covers(actor))
+            self._covered[actor] = found
+        return found
+
+    def actor(self, process: int) -> str:
+        """Name a process of the tree."""
+        return self._processes.actor(process)
+
+    def knows(self, process: int) -> bool:
+        """Tell whether a process has been heard of and is observed."""
+        return process in self._processes.ids() and not self._is_aside(self._processes.actor(process))
+
+    def below(self, actor: str) -> list[int]:
+        """List the processes, at and below a place in the tree, whose end has not been heard of."""
+        return self._processes.below(actor)
+
+    def set_aside(self, process: int) -> None:
+        """Do not book what a process of the tree does from now on, nor what it starts."""
+        self._aside.add(self._processes.actor(process))
+
+    def _is_aside(self, actor: str) -> bool:
+        while actor:
+            if actor in self._aside:
+                return True
+            actor = actor.rpartition(".")[0]
+        return False
 
     # --- the loop
 
-    def serve(self, control: int, on_control: Callable[[], bool | None]) -> bool:
-        """Answer until all observed processes have ended (True) or `on_control` says to stop (False).
+    def attend(self, descriptor: int, handler: Callable[[], None]) -> None:
+        """Call `handler` in the loop whenever a descriptor is readable or at its end."""
+        self._attended[descriptor] = handler
+        self._poll.register(descriptor, select.POLLIN)
+
+    def leave(self, descriptor: int) -> None:
+        """Attend to a descriptor no more; call before it is closed."""
+        if self._attended.pop(descriptor, None) is not None:
+            self._poll.unregister(descriptor)
+
+    def stop(self) -> None:
+        """Let :meth:`serve` return."""
+        self._stopped = True
+
+    def serve(self, deadline: float | None = None) -> bool:
+        """Answer until all observed processes have ended (True), or :meth:`stop` is called or the time is over (False).
 
         Args:
-            control: A descriptor; when readable, `on_control` is called: True ends the loop, None means that nothing more
-                will come from there.
+            deadline: On the monotonic clock, in seconds.
         """
-        poll = select.poll()
-        poll.register(self.listener, select.POLLIN)
-        poll.register(control, select.POLLIN)
-        while True:
-            events = poll.poll(_IDLE_MILLISECONDS if any(o.journal.pending for o in self.observers) else None)
+        self._stopped = False
+        while not self._stopped:
+            events = self._poll.poll(self._patience_milliseconds(deadline))
             if not events:
                 self.flush()
             for descriptor, event in events:
-                if descriptor == control:
-                    stop = on_control()
-                    if stop:
-                        return False
-                    if stop is None:
-                        poll.unregister(control)
-                elif not event & select.POLLIN:
-                    return True
-                else:
+                if descriptor != self.listener:
+                    self._attended.get(descriptor, _nothing)()
+                elif event & select.POLLIN:
                     self.step()
+                else:
+                    return True
+            if self.between is not None:
+                self.between(not events)
+            if deadline is not None and time.monotonic() >= deadline:
+                return False
+        return False
+
+    def _patience_milliseconds(self, deadline: float | None) -> float | None:
+        patience: float | None = None
+        if any(observer.journal.pending for observer in self._observers):
+            patience = _IDLE_MILLISECONDS
+        elif self.between is not None:
+            patience = _TICK_MILLISECONDS
+        if deadline is None:
+            return patience
+        left = max(deadline - time.monotonic(), 0) * 1000
+        return left if patience is None else min(left, patience)
 
     def step(self) -> None:
         """Receive one call, book it and let it through; returns at once when its caller is gone."""
@@ -153,42 +204,27 @@ class Supervisor:
         later = self._book(thread, number, arch, arguments)
         if later is _answered:
             seccomp.respond(self.listener, notification, 0)
-        elif later is _taken:
-            self._pass_on(notification, thread, arguments)
+        elif later is taken:
+            self.stdin.pass_on(notification, thread, arguments)
         elif seccomp.continue_call(self.listener, notification) and later is not None:
             self._guard(thread, later)
 
-    def _pass_on(self, notification: int, thread: int, arguments: list[int]) -> None:
-        """Have the main process read from standard input for a caller; should it be gone, the caller reads itself."""
-        self._passed.append(notification)
-        try:
-            os.write(self.stdin_server, REQUEST.pack(notification, thread, 0, arguments[1], arguments[2]))
-        except OSError:
-            self.abandon_stdin()
-
-    def abandon_stdin(self) -> None:
-        """Nobody reads for others any more: let all callers that wait do it themselves."""
-        for notification in self._passed:
-            seccomp.continue_call(self.listener, notification)
-        self._passed.clear()
-        if self.stdin is not None:
-            self.stdin = None
-            self._emit(ROOT, ["h", "stdin", "the rest of standard input was not recorded", "stdin"])
-
     def flush(self) -> None:
         """Make what was seen visible to the recorders."""
-        for observer in self.observers:
+        for observer in self._observers:
             observer.flush()
 
     def _book(self, thread: int, number: int, arch: int, arguments: list[int]) -> Later | None:
         self.calls += 1
         handler, call = self._handlers[arch, number]
         try:
-            for observer in self.observers:
+            for observer in self._observers:
                 observer.states.settle(thread)
             actor = self._processes.actor(thread)
-            if self._escaped and self._has_escaped(actor):
+            if self._aside and call.kind != "exit" and self._is_aside(actor):
                 return None
+            for observer, _ in self.covering(actor):
+                observer.calls += 1
             later: Later | None = handler(thread, actor, call, arguments, arch)
         except (FileNotFoundError, ProcessLookupError):
             return None  # the process is gone, or its descriptor is not open: the call fails by itself
@@ -206,15 +242,13 @@ class Supervisor:
         except Exception as error:  # noqa: BLE001 - observing never breaks the job
             self._gap(thread, "tracer-error", f"{type(error).__name__}: {error}")
 
-    def _has_escaped(self, actor: str) -> bool:
-        return any(actor == top or actor.startswith(top + ".") for top in self._escaped)
-
     # --- what is told to the observers
 
     def _emit(self, actor: str, record: list[Any]) -> None:
-        for observer in self.observers:
-            if observer.covers(actor):
-                observer.journal.write(record)
+        """Tell of a process: a record whose second item is an actor, and its third where it is one, too."""
+        for observer, name in self.covering(actor):
+            above = [observer.local(record[2])] if record[0] == "f" else [record[2]]
+            observer.journal.write([record[0], name, *above, *record[3:]])
 
     def _gap(self, thread: int, code: str, message: str, subject: str = "") -> None:
         actor = self._processes.actor(thread)
@@ -223,12 +257,8 @@ class Supervisor:
                 subject = os.readlink(f"/proc/{thread}/exe")
             except OSError:
                 subject = ""
-        if (code, message, subject) not in self._gaps:
-            self._gaps.add((code, message, subject))
-            self._emit(actor, ["h", code, message, subject])
-
-    def _states(self, actor: str) -> list[FileStates]:
-        return [observer.states for observer in self.observers if observer.covers(actor)]
+        for observer, _ in self.covering(actor):
+            observer.gap(code, message, subject)
 
     def _path(self, thread: int, call: Call, arguments: list[int], *, second: bool = False) -> str:
         """Read a path argument and make it absolute; '' where a null or empty path names nothing."""
@@ -279,13 +309,13 @@ class Supervisor:
         if path.startswith(("/proc/", "/dev/")):
             path = self._through_descriptor(thread, path)
         if flags & _CHANGES:
-            for states in self._states(actor):
-                states.opened(actor, path, flags, thread)
+            for observer, name in self.covering(actor):
+                observer.states.opened(name, path, flags, thread)
             return None
 
         def later() -> None:
-            for states in self._states(actor):
-                states.opened(actor, path, flags)
+            for observer, name in self.covering(actor):
+                observer.states.opened(name, path, flags)
 
         return later
 
@@ -298,17 +328,21 @@ class Supervisor:
 
         def later() -> None:
             self._memory.forget(process)
-            for observer in self.observers:
-                if observer.covers(actor):
-                    where = self._execute(observer.states, actor, path)
-                    if where is not None:
-                        observer.journal.write(["x", actor, moment, where, argv, cwd])
-                        self._note_privileged(thread, where)
+            watching = self.covering(actor)
+            for observer, name in watching:
+                where = self._execute(observer.states, name, path)
+                if where is not None:
+                    words = observer.redact(argv)
+                    for other, _ in watching:
+                        if other is not observer:
+                            words = other.redact(words)  # what one run knows to be secret is secret in all
+                    observer.journal.write(["x", name, moment, where, [*words], cwd])
+                    self._note_privileged(thread, where)
 
         return later
 
     def _argv(self, process: int, address: int, pointer_bytes: int) -> list[str]:
-        """Read the argument words, redacted: nothing secret may reach the journal."""
+        """Read the argument words; they have to be redacted before they are told to anybody."""
         words, total = [], 0
         for pointer in self._memory.pointers(process, address, pointer_bytes, _MAX_ARGUMENTS):
             word = self._memory.string(process, pointer)
@@ -317,7 +351,7 @@ class Supervisor:
                 words.append("…")
                 break
             words.append(word)
-        return [*self._redact(words)]
+        return words
 
     def _execute(self, states: FileStates, actor: str, path: str) -> str | None:
         """Book a program and what the kernel opens for it; give its canonical path when it can run."""
@@ -349,42 +383,44 @@ class Supervisor:
     def _on_exit(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> None:  # noqa: ARG002
         process = self._processes.process(thread)
         self._memory.forget(process)
+        if len(self._observers) > 1:
+            self._processes.meet_children(process)  # orphans could not be told to be the inner run's
         self._processes.ended(thread, arguments[0] & 0xFF)
 
     def _on_rename(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> None:  # noqa: ARG002
         old, new = self._path(thread, call, arguments), self._path(thread, call, arguments, second=True)
-        for states in self._states(actor):
-            states.renaming(thread, actor, old, new, self._flags(call, arguments))
+        for observer, name in self.covering(actor):
+            observer.states.renaming(thread, name, old, new, self._flags(call, arguments))
 
     def _on_link(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> None:  # noqa: ARG002
         old, new = self._path(thread, call, arguments), self._path(thread, call, arguments, second=True)
         follow = bool(self._flags(call, arguments) & _AT_SYMLINK_FOLLOW)
-        for states in self._states(actor):
-            states.linked(actor, old, new, follow)
+        for observer, name in self.covering(actor):
+            observer.states.linked(name, old, new, follow)
 
     def _on_symlink(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> None:  # noqa: ARG002
         path = self._path(thread, call, arguments)
-        for states in self._states(actor):
-            states.made_node(actor, path)
+        for observer, name in self.covering(actor):
+            observer.states.made_node(name, path)
 
     _on_make = _on_symlink
 
     def _on_unlink(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> None:  # noqa: ARG002
         path = self._path(thread, call, arguments)
-        for states in self._states(actor):
-            states.removed(thread, actor, path)
+        for observer, name in self.covering(actor):
+            observer.states.removed(thread, name, path)
 
     def _on_truncate(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> None:  # noqa: ARG002
         path = self._path(thread, call, arguments)
-        for states in self._states(actor):
-            states.truncated(actor, path)
+        for observer, name in self.covering(actor):
+            observer.states.truncated(name, path)
 
     def _on_meta(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> None:  # noqa: ARG002
         path = self._path(thread, call, arguments)
         follow = call.follow and not self._flags(call, arguments) & _AT_SYMLINK_NOFOLLOW
         if path:
-            for states in self._states(actor):
-                states.changed_metadata(actor, path, follow)
+            for observer, name in self.covering(actor):
+                observer.states.changed_metadata(name, path, follow)
 
     def _on_probe(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> Later | None:  # noqa: ARG002
         path = self._path(thread, call, arguments)
@@ -393,8 +429,8 @@ class Supervisor:
         follow = call.follow and not self._flags(call, arguments) & _AT_SYMLINK_NOFOLLOW
 
         def later() -> None:
-            for states in self._states(actor):
-                states.probed(path, follow)
+            for observer, _ in self.covering(actor):
+                observer.states.probed(path, follow)
 
         return later
 
@@ -405,7 +441,7 @@ class Supervisor:
         if not path or is_special(path) or self._pointer_bytes[arch] != _WIDE:
             return None
         follow = call.follow and not self._flags(call, arguments) & _AT_SYMLINK_NOFOLLOW
-        states = self.observers[0].states
+        states = self._observers[0].states
         where, state = states.walk(path, follow)
         facts = self.stat_answers.find(where) if state is not None else None
         if facts is None:
@@ -418,99 +454,10 @@ class Supervisor:
         path = os.readlink(f"/proc/{thread}/fd/{arguments[0] & 0xFFFF_FFFF}")
 
         def later() -> None:
-            for states in self._states(actor):
-                states.listed(actor, path)
+            for observer, name in self.covering(actor):
+                observer.states.listed(name, path)
 
         return later
-
-    # --- standard input
-
-    def _is_stdin(self, thread: int) -> bool:
-        try:
-            found = os.stat(f"/proc/{thread}/fd/0")
-        except OSError:
-            return False
-        return (found.st_dev, found.st_ino) == self.stdin
-
-    def _on_read_stdin(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> Later | None:  # noqa: ARG002
-        if self.stdin is None or not self._is_stdin(thread):
-            return None
-        if not self.stdin_kept:
-            self._gap(thread, "stdin", "standard input was read from a terminal, which is not recorded", "stdin")
-            self.stdin = None  # once is enough
-            return None
-        return _taken
-
-    def _on_other_stdin(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> None:  # noqa: ARG002
-        if self.stdin is not None and self._is_stdin(thread):
-            self._gap(thread, "stdin", "standard input was read in a way that is not recorded", "stdin")
-
-    # --- sockets
-
-    def _on_connect(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> None:  # noqa: ARG002
-        self._contact(thread, actor, arguments[call.path], self._flags(call, arguments))
-
-    def _on_sendto(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> None:  # noqa: ARG002
-        self._contact(thread, actor, arguments[call.path], self._flags(call, arguments))
-
-    def _on_sendmsg(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> None:
-        wide = self._pointer_bytes[arch] == 8
-        header = self._memory.read(self._processes.process(thread), arguments[call.path], 16)
-        if len(header) < 16:
-            return
-        address, length = struct.unpack_from("=QI" if wide else "=II", header)
-        if address:
-            self._contact(thread, actor, address, length)
-
-    def _on_socketcall(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> None:  # noqa: ARG002
-        block = self._memory.read(self._processes.process(thread), arguments[call.path], 12)
-        _, address, length = struct.unpack("=III", block)
-        if arguments[0] == _SOCKETCALL_CONNECT:
-            self._contact(thread, actor, address, length)
-        elif arguments[0] == _SOCKETCALL_BIND:
-            self._bind(thread, actor, address, length)
-
-    def _address(self, thread: int, address: int, length: int) -> sockets.Address | None:
-        return sockets.parse(self._memory.read(self._processes.process(thread), address, min(length, 128)))
-
-    def _contact(self, thread: int, actor: str, pointer: int, length: int) -> None:
-        if not pointer:
-            return
-        address = self._address(thread, pointer, length)
-        if address is None or (actor, address.kind, address.name) in self._contacts:
-            return
-        if address.kind == "unix":
-            path = absolute(thread, 0, address.name, at_cwd=True)
-            for states in self._states(actor):
-                states.probed(path, follow=True)
-            # Nobody listens where nothing is; and a socket of the run's own is not outside.
-            if path.startswith("/dev/") or not os.path.exists(self._prefix + path) or self._made(actor, path):
-                return
-            address = sockets.Address("unix", path)
-        elif address.kind == "unix-abstract":
-            if address.name in self._bound:
-                return
-        elif address.loopback and sockets.belongs_to(address.port, thread, self._processes.ids()):
-            return
-        self._contacts.add((actor, address.kind, address.name))
-        self._emit(actor, ["k", time.time_ns(), address.kind, address.name, actor])
-
-    def _made(self, actor: str, path: str) -> bool:
-        return any(path in states.made for states in self._states(actor))
-
-    def _on_bind(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> None:  # noqa: ARG002
-        self._bind(thread, actor, arguments[call.path], self._flags(call, arguments))
-
-    def _bind(self, thread: int, actor: str, pointer: int, length: int) -> None:
-        address = self._address(thread, pointer, length)
-        if address is None:
-            return
-        if address.kind == "unix":
-            path = absolute(thread, 0, address.name, at_cwd=True)
-            for states in self._states(actor):
-                states.made_node(actor, path)
-        elif address.kind == "unix-abstract":
-            self._bound.add(address.name)
 
     # --- leaving the tree of names we know
 
@@ -523,4 +470,4 @@ class Supervisor:
             "a process changed what its paths mean (mount, chroot, namespace): what it did afterwards is not recorded"
         )
         self._gap(thread, "escaped", message)
-        self._escaped.add(actor)
+        self._aside.add(actor)

@@ -10,7 +10,7 @@ import os
 from collections import OrderedDict
 from typing import Final
 
-__all__ = ["Memory", "Unreadable", "absolute", "children_of", "identify"]
+__all__ = ["Memory", "Unreadable", "absolute", "children_of", "identify", "is_running"]
 
 _MAX_OPEN: Final = 128
 """Open /proc/PID/mem descriptors; keyed by process, so that thousands of threads share one."""
@@ -134,3 +134,12 @@ def identify(thread: int) -> tuple[int, int]:
     process = data.index(b"\nTgid:") + 6
     parent = data.index(b"\nPPid:") + 6
     return int(data[process : data.index(b"\n", process)]), int(data[parent : data.index(b"\n", parent)])
+
+
+def is_running(process: int) -> bool:
+    """Tell whether a process has not ended; one that waits to be reaped has."""
+    try:
+        with open(f"/proc/{process}/stat", "rb") as file:
+            return file.read().rpartition(b")")[2].split()[0] not in (b"Z", b"X")
+    except (OSError, IndexError):
+        return False

@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from reenact.capture.rungs.choose import choose
-from reenact.capture.trace import seccomp
+from reenact.capture.trace import listener
 from reenact.errors import CaptureError, UsageError
 from reenact.settings import Declared, Settings
 
@@ -23,12 +23,12 @@ def settings(folder: Path, declared: Declared = DECLARED) -> Settings:
 @pytest.fixture
 def refused(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
     """A machine that refuses listeners and has no strace."""
-    monkeypatch.setattr(seccomp, "probe", lambda _: errno.EINVAL)
+    monkeypatch.setattr(listener, "refusal", lambda: errno.EINVAL)
     monkeypatch.setenv("PATH", str(tmp_path))
 
 
 def test_inside_another_recording_there_is_no_second_listener(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setattr(seccomp, "probe", lambda _: errno.EBUSY)
+    monkeypatch.setattr(listener, "refusal", lambda: errno.EBUSY)
     with pytest.raises(UsageError, match="another recording"):
         choose("kernel", settings(tmp_path), ["sh"], {})
 
@@ -72,8 +72,8 @@ def test_the_kernel_rung_needs_nothing_of_the_others(tmp_path: Path) -> None:
     import sys
 
     code = (
-        "import sys; from reenact.capture.rungs import choose; from reenact.capture.trace import seccomp;"
-        "from reenact.settings import Settings; seccomp.probe = lambda _: 0;"
+        "import sys; from reenact.capture.rungs import choose; from reenact.capture.trace import listener;"
+        "from reenact.settings import Settings; listener.refusal = lambda: 0;"
         f"choose.choose('auto', Settings(root={str(tmp_path)!r}, store='s'), ['sh'], {{}});"
         "print([name for name in sys.modules if name.startswith('reenact.capture.rungs.')])"
     )

@@ -1,0 +1,103 @@
+"""Begin to write a large object in the form that suits it."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Iterator
+from typing import Final
+
+from reenact.digests import Digest
+from reenact.store import prefix
+from reenact.store.bases import Bases
+from reenact.store.compression import Compressor
+from reenact.store.delta import ALONE, Chain, DeltaPolicy, choose_base
+from reenact.store.effort import Effort, choose_effort
+from reenact.store.forms import RAW
+from reenact.store.index import ObjectIndex
+from reenact.store.interface import Backend
+from reenact.store.large import LargeObject, choose_form, sample_bytes, sample_descriptor
+from reenact.store.locate import places_of
+from reenact.store.segmented import SegmentedObject
+from reenact.store.segments import SEGMENT_BYTES
+from reenact.store.sources import SegmentCache
+from reenact.store.stored import Place
+from reenact.store.worker import Worker
+
+__all__ = ["LargeForms"]
+
+_SEGMENTED_FROM_BYTES: Final = 2 * SEGMENT_BYTES
+"""Shorter ones are decompressed whole to read a part of them."""
+
+
+class LargeForms:
+    """Chooses among raw, one frame, segments and delta."""
+
+    def __init__(
+        self, backend: Backend, index: ObjectIndex, policy: DeltaPolicy, worker: Worker, compressor: Compressor
+    ) -> None:
+        """Prepare.
+
+        Args:
+            backend: Where earlier versions are.
+            index: Knows where there.
+            policy: When deltas are made.
+            worker: Writes.
+            compressor: Tries samples.
+        """
+        self._backend, self._index, self._policy = backend, index, policy
+        self._worker, self._compressor = worker, compressor
+
+    def of_bytes(self, path: str, content: memoryview) -> LargeObject | SegmentedObject:
+        """Begin an object whose content is in memory; `path` is that of the temporary file."""
+        if len(content) < _SEGMENTED_FROM_BYTES:
+            return LargeObject(path, choose_form(sample_bytes(content), self._compressor), self._worker)
+        return self._alone(path, lambda offset, length: bytes(content[offset : offset + length]), len(content))
+
+    def of_descriptor(
+        self, path: str, descriptor: int, previous: Digest | None = None
+    ) -> LargeObject | SegmentedObject:
+        """Begin an object that is read from a file.
+
+        Args:
+            path: Of the temporary file.
+            descriptor: The open file.
+            previous: An object this one may resemble.
+
+        Raises:
+            StoreError: the temporary file cannot be created.
+            OSError: the file cannot be read.
+        """
+        size_bytes = os.fstat(descriptor).st_size
+
+        def sample(offset: int, length: int) -> bytes:
+            return os.pread(descriptor, length, offset)
+
+        if previous is not None and self._policy.wants(size_bytes):
+            chain = self._chain(sample, size_bytes, previous)
+            if chain is not None:
+                return SegmentedObject(path, self._worker, effort=ALONE, chain=chain, size_bytes=size_bytes)
+        if size_bytes < _SEGMENTED_FROM_BYTES:
+            return LargeObject(
+                path, choose_form(sample_descriptor(descriptor, size_bytes), self._compressor), self._worker
+            )
+        return self._alone(path, sample, size_bytes)
+
+    def _alone(self, path: str, sample: Callable[[int, int], bytes], size_bytes: int) -> LargeObject | SegmentedObject:
+        effort = _effort(sample, size_bytes)
+        if effort is None:
+            return LargeObject(path, RAW, self._worker)
+        return SegmentedObject(path, self._worker, effort=effort)
+
+    def _chain(self, sample: Callable[[int, int], bytes], size_bytes: int, previous: Digest) -> Chain | None:
+        cache = SegmentCache()
+        bases = Bases(self._backend, self._places)
+        return choose_base(previous, lambda digest: bases.open(digest, cache), sample, size_bytes, self._policy)
+
+    def _places(self, digest: Digest) -> Iterator[Place]:
+        return places_of(self._backend, self._index, digest)
+
+
+def _effort(sample: Callable[[int, int], bytes], size_bytes: int) -> Effort | None:
+    return choose_effort(
+        sample, size_bytes, lambda content, effort: len(prefix.compress(content, b"", "plain", effort))
+    )

@@ -230,7 +230,6 @@ class FileStates:
                 ledger.attribute(actor, where, "r")
             files = ledger.keep_file(where, state)
             ledger.change(files, "a" if flags & os.O_APPEND else "w")
-            ledger.changed(files)
         ledger.attribute(actor, where, "w")
 
     def _truncate(self, thread: int, path: str, state: Stat) -> None:
@@ -239,9 +238,8 @@ class FileStates:
             found = self._ledger.before(path)
             self._ledger.change([] if found is None else [found], "t")
             return
-        self._ledger.change(files, "t")
         if thread == CERTAIN:
-            self._ledger.changed(files)
+            self._ledger.change(files, "t")
         else:
             self._unsettled.append(Truncation(thread, path, state, files))
 
@@ -315,7 +313,7 @@ class FileStates:
         """A rename is about to be tried; what came of it is seen later, in :meth:`settle`."""
         source, found = self._walk(old, follow=False)
         target, there = self._walk(new.rstrip("/"), follow=False)
-        if found is None:
+        if found is None or "/" in (source, target) or target.startswith(source + "/"):
             return
         if self._special(target):
             self._remove(thread, actor, source, found)

@@ -176,7 +176,7 @@ class Ledger:
         """Keep the bytes of the file at `path`, which may change in place: for every entry that has them.
 
         Returns:
-            Those entries, for :meth:`changed` or :meth:`release`; empty for a file of the run's.
+            Those entries, for :meth:`change` or :meth:`release`; empty for a file of the run's.
         """
         found = self.before(path)
         files = [] if found is None or found[1].changed else [found]
@@ -225,14 +225,10 @@ class Ledger:
                 self._preimages.drop(where)
 
     def change(self, files: list[tuple[str, Seen]], how: str) -> None:
-        """Say that the bytes of files change: ``w`` written, ``t`` replaced wholly, ``a`` appended."""
-        for origin, _ in files:
-            self.emit(["m", origin, how])
-
-    def changed(self, files: list[tuple[str, Seen]]) -> None:
-        """From now on the bytes of these files are the run's."""
-        for _, entry in files:
+        """The bytes of files are the run's from now on: ``w`` written, ``t`` replaced wholly, ``a`` appended."""
+        for origin, entry in files:
             entry.changed = True
+            self.emit(["m", origin, how])
 
     def change_metadata(self, path: str, state: Stat) -> None:
         """Mode, owner, times or attributes change, under every name of the file."""

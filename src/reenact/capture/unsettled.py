@@ -97,7 +97,7 @@ class Truncation:
 
     def apply(self, ledger: Ledger) -> None:
         """What is read from now on is the run's."""
-        ledger.changed(self.losses)
+        ledger.change(self.losses, "t")
 
     def refuse(self, ledger: Ledger) -> None:
         """All is as it was."""

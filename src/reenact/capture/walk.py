@@ -114,6 +114,9 @@ class Walker:
     def _walk_slowly(self, path: str, follow: bool) -> tuple[str, Stat | None]:
         todo, current, links = _names(path), "", 0
         state: Stat | None = None
+        if not self._folders:
+            self._look("/")
+            self._folders.add("")
         while todo:
             name = todo.pop()
             if name == ".":
@@ -161,7 +164,4 @@ class Walker:
         path = current or "/"
         if self.special(path):
             return path, None
-        state = self._look(path)
-        if path == "/":
-            self._folders.add("")
-        return path, state
+        return path, self._look(path)

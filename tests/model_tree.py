@@ -99,10 +99,10 @@ class ModelTree:
         """Give what is at a canonical path."""
         node = self.root
         for name in path.split("/")[1:]:
-            if name in ("", "."):
-                continue
             if not node.is_folder:
                 raise fault(errno.ENOTDIR)
+            if name in ("", "."):
+                continue
             if name not in node.names:
                 raise fault(errno.ENOENT)
             node = node.names[name]

@@ -14,11 +14,12 @@ from reenact.capture.files import FileStates
 from reenact.capture.observation import Observation, PathRecord
 from tests.model_tree import ModelTree, Node
 
-__all__ = ["Call", "Keeper", "Recording"]
+__all__ = ["TOO_LARGE", "Call", "Keeper", "Recording"]
 
 WRITES = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 CHEAP_BYTES = 3
 """Bytes nobody needs are copied up to this size only."""
+TOO_LARGE = "too large"
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Keeper:
                 node.links += 1
                 node.ctime = self.tree.now
         elif needed < 0 and len(node.data) > CHEAP_BYTES:
-            return "", "too large"
+            return "", TOO_LARGE
         else:
             self.copies[where] = node.data
         return where, ""
@@ -240,7 +241,7 @@ class Recording:
         if record.mode != node.mode:
             return False
         if node.is_folder:
-            return True
+            return record.inode == node.ino
         now = (node.ino, node.size, node.mtime, node.ctime)
         return now == (record.inode, record.size, record.mtime_ns, record.ctime_ns)
 

@@ -142,6 +142,8 @@ class Intake:
             return
         finally:
             os.close(descriptor)
+        # Bytes kept as another name of the same file can still be changed in place, by whoever has it under a third.
+        original = original or (found.st_dev, found.st_ino) == (record.device, record.inode)
         if original and not volatile and not self._unchanged(record, found, after):
             # Another look later: the journal may tell that its bytes were kept before the run itself changed them.
             self._lose(record.path, "changed before it could be read")

@@ -17,6 +17,7 @@ __all__ = ["CONTENT", "LIST", "STAT", "Ledger", "Seen"]
 STAT: Final = 0
 LIST: Final = 1
 CONTENT: Final = 2
+_ELSEWHERE: Final = "changed under another name of the file"
 
 
 class Seen:
@@ -99,14 +100,19 @@ class Ledger:
         self._emit_entry(path, first, None)
         changed = next((sibling for sibling in siblings if sibling.changed), None)
         if changed is not None:
-            entry.changed = entry.kept = True
-            entry.need, entry.where = changed.need, changed.where
-            if entry.need == CONTENT:
-                entry.needed_at = self.emit(["n", path])
-            self.emit(["m", path, "w"])
-            self.emit(["p", path, *entry.where])
+            self._share(path, entry, changed)
         elif _facts(now) != _facts(first):
             self.emit(["m", path, "x"])
+
+    def _share(self, path: str, entry: Seen, changed: Seen) -> None:
+        """Another name of a file that has changed: what was kept under the one is what was under the other.
+
+        Bytes that were stored under the one are not stored under the other; but a replay gives the two one file.
+        """
+        entry.changed = entry.kept = True
+        entry.where = changed.where if changed.where[0] else ("", _ELSEWHERE)
+        self.emit(["m", path, "w"])
+        self.emit(["p", path, *entry.where])
 
     def before(self, path: str) -> tuple[str, Seen] | None:
         """Give the entry whose file is now at `path`, and the entry's own path; None for a file of the run's."""
@@ -229,6 +235,10 @@ class Ledger:
         for origin, entry in files:
             entry.changed = True
             self.emit(["m", origin, how])
+            for name in self._inodes.get((entry.state.st_dev, entry.state.st_ino), ()):
+                sibling = self.entries[name]
+                if not sibling.changed and not any(sibling is known for _, known in files):
+                    self._share(name, sibling, entry)  # met since the call was booked
 
     def change_metadata(self, path: str, state: Stat) -> None:
         """Mode, owner, times or attributes change, under every name of the file."""

@@ -4,11 +4,12 @@ import re
 import subprocess
 from pathlib import Path
 
+import click
 import pytest
 
 from docs.generate import lagging
 from reenact import errors
-from reenact.cli.group import VERBS
+from reenact.cli.group import VERBS, program
 
 REPOSITORY = Path(__file__).parents[2]
 PAGES = sorted([*(REPOSITORY / "docs").rglob("*.md"), *REPOSITORY.glob("*.md")])
@@ -16,6 +17,14 @@ PAGES = sorted([*(REPOSITORY / "docs").rglob("*.md"), *REPOSITORY.glob("*.md")])
 
 def test_generated_pages_say_what_the_code_says() -> None:
     assert lagging() == []
+
+
+@pytest.mark.parametrize("name", VERBS)
+def test_the_help_of_a_verb_is_the_same_whoever_asked_first(name: str) -> None:
+    command = program.get_command(click.Context(program), name)
+    assert command is not None
+    command.make_context(name, ["x"], resilient_parsing=True)
+    assert "reference/cli.md" not in lagging()
 
 
 @pytest.mark.parametrize("page", PAGES, ids=lambda page: str(page.relative_to(REPOSITORY)))

@@ -9,6 +9,7 @@ from typing import Final, cast
 import click
 
 import reenact
+from reenact.cli.verb import HELP_NAMES
 
 __all__ = ["VERBS", "invoke", "program"]
 
@@ -31,7 +32,7 @@ program = _Verbs(
     help="Record any ETL run, reproduce it exactly, and prove it.",
     epilog="RUN is a whole run id, the beginning or end of one (4 characters or more), a job's name (its latest run),"
     " JOB~N (N before the latest), or latest.",
-    context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 110},
+    context_settings={**HELP_NAMES, "max_content_width": 110},
     no_args_is_help=True,
     params=[
         click.Option(

@@ -16,6 +16,7 @@ from reenact.settings import Settings, load
 
 __all__ = [
     "EXITS",
+    "HELP_NAMES",
     "Moment",
     "Pairs",
     "json_option",
@@ -35,6 +36,9 @@ EXITS: Final = {
     5: "denied by a policy or by access rights",
 }
 """What exit statuses mean where a verb does not say it more exactly."""
+
+HELP_NAMES: Final = {"help_option_names": ["-h", "--help"]}
+"""What asks for help, of the program and of each of its verbs."""
 
 
 class _Verb(click.Command):
@@ -65,7 +69,9 @@ def verb(
 ) -> Callable[[Callable[..., int]], click.Command]:
     """Make a click command of a function that gives the exit status."""
     meanings = exits if isinstance(exits, str | Mapping) else {status: EXITS[status] for status in exits}
-    return click.command(name, cls=_Verb, examples=examples, exits=meanings, **settings)
+    # A command keeps the help option of the first context it is seen in: so the names are its own, not the group's.
+    own = {**HELP_NAMES, **settings.pop("context_settings", {})}
+    return click.command(name, cls=_Verb, examples=examples, exits=meanings, context_settings=own, **settings)
 
 
 store_option = click.option(

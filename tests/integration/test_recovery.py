@@ -183,6 +183,7 @@ def assert_supported(killed: Killed, bundle: Bundle, told: list[list[Any]]) -> N
     actors = {record[1] for record in told if record[0] in "afxq"} | {"1"}
     assert (bundle.status, bundle.exit_code, bundle.ended_at) == ("incomplete", None, None)
     assert "cut-off" in {gap.code for gap in bundle.capture.gaps}
+    assert not [hazard for hazard in bundle.determinism.hazards if "by something else" in hazard.message]
     assert {step.id for step in bundle.transformation_map} <= actors
     originals = {f"{killed.root}/{name}": of_bytes(content) for name, content in FILES.items()}
     for artifact in bundle.inputs:

@@ -6,7 +6,7 @@ left behind.
 
 from __future__ import annotations
 
-import contextlib
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -32,6 +32,7 @@ __all__ = [
     "read_bundle",
     "read_sealed",
     "resolve",
+    "unfinished",
 ]
 
 
@@ -65,21 +66,30 @@ def opened(settings: Settings) -> Store:
         StoreError: there is none, or it cannot be read.
     """
     store = open_store(settings.store, create=False)
-    # Only where there is something to do is the capture side imported.
-    with contextlib.suppress(OSError):
-        if any(is_run_id(entry.name) for entry in store.journals.iterdir()):
-            _recover(store)
+    unfinished(store)
     return store
 
 
-def _recover(store: Store) -> None:
+def unfinished(store: Store) -> dict[RunId, str]:
+    """Recover runs whose recording was cut off; give the reason for each that cannot be, which keeps nobody from the others."""
+    found: dict[RunId, str] = {}
+    try:
+        # Only where there is something to do is the capture side imported.
+        if not any(is_run_id(entry.name) for entry in store.journals.iterdir()):
+            return found
+    except OSError:
+        return found
     from reenact.actions.sealing import ensure_logged, seal_bundle  # noqa: PLC0415 - rare
     from reenact.capture.recover import abandoned, recover  # noqa: PLC0415 - rare
 
     for folder in abandoned(str(store.journals)):
-        # A store that cannot be written, or a journal that cannot be read, does not keep anyone from the other runs.
-        with contextlib.suppress(ReenactError, OSError):
+        try:
             recover(store, folder, seal_bundle, "the recording was killed", ensure_logged)
+        except ReenactError as error:
+            found[RunId(os.path.basename(folder))] = str(error)
+        except Exception as error:  # noqa: BLE001 - another version's journal, or a damaged one, may hold anything
+            found[RunId(os.path.basename(folder))] = f"{type(error).__name__}: {error}"
+    return found
 
 
 def read_sealed(store: Store, envelope: bytes) -> Sealed:

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import msgspec
 
 from reenact import canonical
-from reenact.actions.opening import opened, resolve
+from reenact.actions.opening import opened, resolve, unfinished
 from reenact.actions.sealing import check_signature, logged_statements
 from reenact.digests import Digest, of_bytes
 from reenact.errors import IntegrityError, KeyAbsent, ReenactError
@@ -66,7 +66,7 @@ def verify(
     Args:
         settings: Where the store is.
         names: References of runs.
-        everything: All runs of the store instead.
+        everything: All runs of the store instead, and those that were cut off and cannot be finished.
         deep: Decode and hash the content of every object, not only its stored bytes.
         say: Told what is being done.
 
@@ -81,7 +81,14 @@ def verify(
     for place, run_id in enumerate(run_ids, start=1):
         say(f"verifying run {place} of {len(run_ids)}")
         results.append(check.run(run_id))
-    return results
+    return [*results, *(_unfinished(store) if everything else ())]
+
+
+def _unfinished(store: Store) -> Iterator[VerifiedRun]:
+    """Name runs that were cut off and cannot be finished: they are not in the store, but what is known of them is."""
+    for run_id, reason in unfinished(store).items():
+        problem = Problem(code="not-finished", subject="journal", message=reason, exit_code=_WRONG)
+        yield VerifiedRun(run_id=run_id, job=None, key_id=None, objects=0, findings=(problem,))
 
 
 class _Check:

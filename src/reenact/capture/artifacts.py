@@ -230,8 +230,10 @@ def outputs(
         try:
             found = lstat(path)
         except OSError:
-            if before is not None:
+            if before is not None and observation.actors(path, "d"):
                 artifacts.append(Artifact(name=name, access=("deleted",), entry=_entry(before, None, None, {})))
+            elif before is not None:
+                unread.append((name, "it is not there any more, and the run was not seen to delete it"))
             continue
         if before is not None and _same(before, found):
             before.changes = ""

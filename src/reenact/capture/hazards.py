@@ -39,16 +39,20 @@ def from_gaps(gaps: Iterable[Gap]) -> list[Hazard]:
     ]
 
 
-def from_inputs(lost: Iterable[tuple[str, str]], changed: Iterable[str]) -> list[Hazard]:
-    """Inputs whose bytes are not kept, and inputs that somebody else changed while the run used them."""
+def from_inputs(lost: Iterable[tuple[str, str]], changed: Iterable[str], *, cut: bool = False) -> list[Hazard]:
+    """Inputs whose bytes are not kept, and inputs that somebody else changed while the run used them.
+
+    Args:
+        lost: Name and reason.
+        changed: Names.
+        cut: The recording was cut off, so that who changed them is not known.
+    """
+    who = "after the run had used it, perhaps by the run" if cut else "by something else during the run"
     found = [
         Hazard(code="input-lost", message=f"the bytes of {name} are not kept: {why}", subject=name)
         for name, why in lost
     ]
-    return found + [
-        Hazard(code="input-changed", message=f"{name} was changed by something else during the run", subject=name)
-        for name in changed
-    ]
+    return found + [Hazard(code="input-changed", message=f"{name} was changed {who}", subject=name) for name in changed]
 
 
 def from_streams(stdin_kind: str, *, kept: bool, truncated: bool) -> list[Hazard]:

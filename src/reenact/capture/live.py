@@ -44,14 +44,25 @@ def begin(location: str, run_id: RunId) -> Journal:
     """
     folder = f"{location}/journals/{run_id}"
     try:
-        os.makedirs(folder, mode=0o700)
-        lock = os.open(f"{folder}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        events = os.open(f"{folder}/events", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+        try:
+            return _begin(folder)
+        except FileNotFoundError:
+            return _begin(folder)  # somebody who looks for what was abandoned met it before it was locked
     except OSError as error:
         raise StoreError(
             f"the store at {location} cannot be written: {error.strerror}", hint="choose another with --store"
         ) from error
+
+
+def _begin(folder: str) -> Journal:
+    os.makedirs(folder, mode=0o700, exist_ok=True)
+    lock = os.open(f"{folder}/lock", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
+    try:
+        fcntl.flock(lock, fcntl.LOCK_EX)
+        events = os.open(f"{folder}/events", os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
+    except OSError:
+        os.close(lock)
+        raise
     return Journal(folder=folder, events=events, lock=lock)
 
 

@@ -36,9 +36,9 @@ from reenact.capture.observation import Observation
 from reenact.digests import Digest
 from reenact.errors import ReenactError
 from reenact.model import manifest
-from reenact.model.artifact import Pointer
-from reenact.model.bundle import Bundle, Hazard, Stream
-from reenact.model.paths import to_text
+from reenact.model.artifact import Artifact, Pointer
+from reenact.model.bundle import Bundle, Gap, Hazard, Stream
+from reenact.model.paths import from_text, to_text
 from reenact.model.summary import summary_line
 
 if TYPE_CHECKING:
@@ -271,6 +271,20 @@ def _changed_outside(observation: Observation, lstat: Callable[[str], os.stat_re
     return found
 
 
+def _changed_later(folder: str, made: list[Artifact], lstat: Callable[[str], os.stat_result]) -> list[Gap]:
+    """Name the outputs of a recording that was cut off which changed after its last record: it does not tell by whom."""
+    last_ns = os.stat(f"{folder}/events").st_mtime_ns
+    message = "it changed after the last that was recorded: whether by the run is not known"
+    found = []
+    for artifact in made:
+        if artifact.entry.type != "file" or "deleted" in artifact.access:
+            continue
+        with contextlib.suppress(OSError):
+            if lstat(from_text(artifact.entry.path)).st_ctime_ns > last_ns:
+                found.append(Gap(code="changed-later", message=message, subject=artifact.name))
+    return found
+
+
 def finish_run(
     recording: Recording,
     store: Store,
@@ -352,10 +366,12 @@ def finish_run(
         unobserved=found.unobserved,
     )
     names = [to_text(path) for path in sorted(changed)]
-    parts.hazards = [*environment_hazards, *hazard_rules.from_inputs([*found.lost, *unread], names)]
+    parts.hazards = [*environment_hazards, *hazard_rules.from_inputs([*found.lost, *unread], names, cut=bool(cut))]
     parts.hazards += hazard_rules.from_streams(
         streams["stdin"].kind, kept=streams["stdin"].pointer is not None, truncated=streams["stdin"].truncated
     )
+    if cut:
+        parts.gaps = _changed_later(recording.folder, made, lstat)
     writer.commit()
     parts.overhead_us = (time.monotonic_ns() - begun) // 1000
     bundle = freeze(observation, parts)

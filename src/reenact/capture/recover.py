@@ -17,6 +17,7 @@ from reenact.capture.intake import Intake
 from reenact.capture.journal import read_records, reason_left
 from reenact.capture.observation import Observation
 from reenact.capture.recorder import Recording, finish_run, remove_journal
+from reenact.errors import IntegrityError
 from reenact.ids import RunId, is_run_id
 from reenact.model.bundle import Bundle
 
@@ -29,9 +30,10 @@ LOCK = "lock"
 
 
 def _lock(folder: str) -> int | None:
-    """Take a journal's lock; None while its recording lives."""
+    """Take a journal's lock; None while its recording lives, or where nothing may be written."""
     try:
-        descriptor = os.open(f"{folder}/{LOCK}", os.O_RDWR | os.O_CLOEXEC)
+        # A recording killed before it made the file has left a folder with nothing in it.
+        descriptor = os.open(f"{folder}/{LOCK}", os.O_RDWR | os.O_CREAT | os.O_CLOEXEC, 0o600)
     except OSError:
         return None
     try:
@@ -68,6 +70,7 @@ def recover(
     What is left of a replay is dropped: it is not a record, and gave no verdict.
 
     Raises:
+        IntegrityError: the journal is damaged where it says of what it is, or cannot be understood; it stays.
         StoreError: the store cannot be written; the journal stays.
     """
     lock = _lock(folder)
@@ -79,28 +82,70 @@ def recover(
             ensure_logged(store, run_id)  # killed after the run was put, before it was logged or its journal removed
             remove_journal(folder)
             return None
-        observation = Observation()
-        with contextlib.suppress(FileNotFoundError), open(f"{folder}/events", "rb") as file:
-            for record in read_records(file.read()):
-                observation.apply(record)
+        observation, damage = _observed(folder)
         store.discard_unfinished(run_id)
         if not observation.header or observation.header.get("replay_of"):
             # The job had not begun; or the world it was replayed in is gone, and what this host has at the same paths is
             # nothing of it. A replay that was cut off is replayed again.
             remove_journal(folder)
             return None
-        writer = store.writer(run_id)
-        intake = Intake(writer, store.stats)
-        code = CodeObserver(observation.header["root"])
-        code.start()
-        recording = Recording(
-            folder=folder,
-            stored=mmap.mmap(-1, 8),
-            open_store=lambda: store,
-            seal=seal,
-            environment_mode=observation.header["environment_mode"],
-        )
-        cut = reason_left(folder) or reason or ("" if observation.ended_ns is not None else "the recording was cut off")
-        return finish_run(recording, store, writer, observation, intake, code, "", cut)
+        cut = damage or reason_left(folder) or reason or "the recording was cut off"
+        return _finish(store, folder, seal, observation, cut)
     finally:
         os.close(lock)
+
+
+def _observed(folder: str) -> tuple[Observation, str]:
+    """Read what a journal tells, up to its end or to damage, which is the second value in words.
+
+    Raises:
+        IntegrityError: its first record is damaged, or a record is not what this version knows.
+    """
+    try:
+        with open(f"{folder}/events", "rb") as file:
+            data = file.read()
+    except FileNotFoundError:
+        data = b""
+    observation, understood = Observation(), 0
+    try:
+        for record in read_records(data):
+            observation.apply(record)
+            understood += 1
+    except (AttributeError, IndexError, KeyError, TypeError, ValueError) as error:
+        raise IntegrityError(
+            f"record {understood + 1} of {folder}/events cannot be understood: {error!r}",
+            hint="it was written by another version, which can finish the run",
+        ) from error
+    if data.count(b"\n") == understood:
+        return observation, ""  # what follows the last whole record was being written
+    if not understood:
+        raise IntegrityError(
+            f"the first record of {folder}/events is damaged: nothing can be told of the run",
+            hint="the folder keeps what the run had replaced or deleted; remove it when that is not wanted",
+        )
+    return observation, f"the journal is damaged behind record {understood}"
+
+
+def _finish(
+    store: Store, folder: str, seal: Callable[[Store, Bundle], None], observation: Observation, cut: str
+) -> Bundle:
+    header = observation.header
+    for record in observation.paths.values():
+        if record.kept is not None and record.kept[0].startswith("/proc/"):
+            # By now the number may be another process's.
+            record.kept = ("", "they were held open by a process that was killed")
+    here = os.uname().nodename
+    if header["hostname"] != here:
+        message = f"the run was finished on {here}: its outputs and environment are as they are there"
+        observation.gaps.append(("recovered-elsewhere", message, here))
+    writer = store.writer(header["run_id"])
+    code = CodeObserver(header["root"])
+    code.start()
+    recording = Recording(
+        folder=folder,
+        stored=mmap.mmap(-1, 8),
+        open_store=lambda: store,
+        seal=seal,
+        environment_mode=header["environment_mode"],
+    )
+    return finish_run(recording, store, writer, observation, Intake(writer, store.stats), code, "", cut)

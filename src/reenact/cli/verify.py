@@ -25,7 +25,8 @@ def command(*, references: tuple[str, ...], everything: bool, deep: bool, as_jso
     """Check signatures, log entries, views and objects of runs.
 
     For each run: its signature is by a key of this store, it is in the log, the folders beside it say what it says, and every
-    object it refers to is there with the right bytes. Everything that is wrong is listed; nothing is changed.
+    object it refers to is there with the right bytes. Everything that is wrong is listed; nothing is changed. With --all, runs
+    that were cut off and cannot be finished are listed, too.
     """
     if everything == bool(references):
         raise click.UsageError("name runs, or give --all")

@@ -53,8 +53,8 @@ echo ready
 sleep 600
 """
 _NEWLINE: Final = 10
-_FLIPS: Final = 25
-_CUTS_IN_LINES: Final = 25
+_FLIPS: Final = 15
+_CUTS_IN_LINES: Final = 15
 
 
 @dataclass(frozen=True)

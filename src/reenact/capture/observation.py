@@ -125,13 +125,15 @@ class Observation:
         self.made.discard(path)
 
     def _take_r(self, old: str, new: str, _actor: str, exchange: bool) -> None:
-        moved = [path for path in self.users if path == old or path.startswith(old + "/")]
-        for path in moved:
-            writers = self.users[path].get("w")
-            if writers:
-                self.users.setdefault(new + path[len(old) :], {}).setdefault("w", set()).update(writers)
-                if not exchange:
-                    writers.clear()
+        going, coming = self._take_writers(old), self._take_writers(new) if exchange else {}
+        for folder, moved in ((new, going), (old, coming)):
+            for below, writers in moved.items():
+                self.users.setdefault(folder + below, {}).setdefault("w", set()).update(writers)
+
+    def _take_writers(self, folder: str) -> dict[str, set[str]]:
+        """Take away who has written a path and those below it; by what comes after the path."""
+        paths = [path for path in self.users if path == folder or path.startswith(folder + "/")]
+        return {path[len(folder) :]: self.users[path].pop("w") for path in paths if "w" in self.users[path]}
 
     def _take_a(self, actor: str, path: str, how: str) -> None:
         self.users.setdefault(path, {}).setdefault(how, set()).add(actor)

@@ -69,6 +69,11 @@ class StandardInput:
             seccomp.continue_call(self._listener, notification)  # it reads itself; the supervisor cannot see it either
             return
         try:
+            if not _is_mapped(memory, address):
+                seccomp.respond(
+                    self._listener, notification, 0, errno.EFAULT
+                )  # as the kernel, which takes nothing then
+                return
             data = os.read(self.source, min(length, _MOST_BYTES))
             self._spool.write(data)
             error = 0 if _put(memory, address, data) else errno.EFAULT
@@ -95,6 +100,13 @@ class StandardInput:
             seccomp.continue_call(self._listener, notification)
         self._requests.clear()
         self._spool.close()
+
+
+def _is_mapped(memory: int, address: int) -> bool:
+    try:
+        return len(os.pread(memory, 1, address)) == 1
+    except (OSError, OverflowError):  # an address of the upper half is beyond what a file position can be
+        return False
 
 
 def _put(memory: int, address: int, data: bytes) -> bool:

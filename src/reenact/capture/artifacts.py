@@ -239,14 +239,16 @@ def outputs(
             before.changes = ""
             continue
         content: Content | None = None
+        target = None
         try:
             found, content = intake.take_file(path)
+            if stat.S_ISLNK(found.st_mode):
+                target = os.readlink(prefix + path)
         except OSError as error:
             unobserved[f"outputs[{name}].pointer"] = f"cannot be read: {error.strerror}"
             unread.append((name, f"cannot be read: {error.strerror}"))
-        target = None
-        if stat.S_ISLNK(found.st_mode):
-            target = os.readlink(prefix + path)
+            if stat.S_ISLNK(found.st_mode):
+                continue  # it is gone by now, and a link is nothing but where it leads
         access: Access = "created" if before is None else "appended" if before.changes.strip("x") == "a" else "updated"
         artifacts.append(output(path, root, found, content, access, target))
     artifacts.sort(key=lambda artifact: artifact.name)

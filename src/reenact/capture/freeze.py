@@ -99,13 +99,11 @@ def launch_of(
 
 
 def _exit(status: int | None, observation: Observation) -> tuple[int | None, Status]:
-    if status is not None:
-        code = os.waitstatus_to_exitcode(status)
-        return code, "succeeded" if code == 0 else "failed" if code > 0 else "killed"
     root = observation.processes.get("1")
-    if root is not None and root.exit_code is not None:
-        return root.exit_code, "succeeded" if root.exit_code == 0 else "failed"
-    return None, "incomplete"
+    code = os.waitstatus_to_exitcode(status) if status is not None else root.exit_code if root is not None else None
+    if code is None:
+        return None, "incomplete"
+    return code, "succeeded" if code == 0 else "failed" if code > 0 else "killed"
 
 
 def _kind(kind: str) -> str:

@@ -120,7 +120,7 @@ class ExternalCall(msgspec.Struct, frozen=True, kw_only=True):
 
     time: str
     kind: str
-    """``tcp``, ``udp``, ``unix``."""
+    """``ip``, ``unix``, ``other``."""
     endpoint: str
     """``192.0.2.1:443`` or a socket path."""
     transformation: str | None = None

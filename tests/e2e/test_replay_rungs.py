@@ -266,6 +266,27 @@ def test_everything_that_leads_out_of_the_folder_is_named_at_once_and_nothing_ru
     assert (desk.ruins(), desk.runs()) == (before, runs)
 
 
+def test_another_name_of_the_folder_leads_out_of_it_too(desk: Desk) -> None:
+    alias = desk.base / "alias"
+    alias.symlink_to(desk.folder.name)
+    desk.write("in.txt", "1\n")
+    assert desk.record("cp", "in.txt", f"{alias}/out.txt").exit_code == 0
+    done, answer = desk.replay("latest", "--rung", "here")
+    assert (done.exit_code, answer["verdict"]) == (3, "unreplayable")
+    assert f"argument 2 has the recorded folder {alias} in it" in words(answer, "missing")
+
+
+def test_a_job_that_finds_its_old_folder_by_itself_is_not_said_to_be_reproduced(desk: Desk) -> None:
+    desk.write("in.txt", "1\n")
+    above, _, name = str(desk.folder).rpartition("/")
+    desk.write("job.sh", f'above={above}\ncp in.txt "$above/{name}/out.txt"\n')
+    assert desk.record("sh", "job.sh").exit_code == 0
+    done, answer = desk.replay("latest", "--rung", "here")
+    assert (done.exit_code, answer["verdict"]) == (1, "diverged")
+    assert f"{desk.folder}/out.txt: used in the recorded folder itself" in words(answer, "unrecorded")
+    assert [o["verdict"] for o in answer["outputs"] if o["name"] == "out.txt"] == ["missing"]
+
+
 # --- auto
 
 

@@ -33,7 +33,7 @@ from reenact.model.paths import from_text
 from reenact.replay import rebuild
 from reenact.replay.drift import environment_drift
 from reenact.replay.execute import Execution, execute, execute_in_folder
-from reenact.replay.fresh import Place, as_recorded, entries_of, moved
+from reenact.replay.fresh import Place, as_recorded, entries_of, escaped, moved
 from reenact.replay.judge import Evidence
 from reenact.replay.layout import lay_out
 from reenact.replay.ownership import Ownership
@@ -67,6 +67,8 @@ class Again:
     not_isolated: tuple[str, ...]
     drift: tuple[str, ...] = ()
     """What differed in the environment, where that was not the recorded one."""
+    escaped: tuple[str, ...] = ()
+    """What was used that the replay should not have reached."""
 
 
 def run_again(settings: Settings, store: Store, target: Store, prepared: Prepared) -> Again:
@@ -182,9 +184,11 @@ class _Runner:
         notes = [*not_closed(footing.rung, bundle.launch, uid=told.launch.uid, hostname=os.uname().nodename), *built[0]]
         if changed:
             notes.append(f"the job was told its new folder or environment in: {', '.join(changed)}")
+        evidence = evidence_of(self._target, again)
         return Again(
             bundle=again,
-            evidence=as_recorded(evidence_of(self._target, again), place),
+            evidence=as_recorded(evidence, place),
+            escaped=escaped(evidence, place),
             not_isolated=(*notes, *secret_notes),
             drift=(*environment_drift(bundle.environment, again.environment), *built[1]),
         )

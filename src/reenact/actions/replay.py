@@ -127,6 +127,7 @@ def _on_rung(
         except UnreplayableError as error:
             return replace(told, missing=(str(error),))
         outputs, unrecorded = judge(evidence_of(store, bundle), again.evidence)
+        unrecorded = tuple(sorted((*unrecorded, *again.escaped)))
         verdict = Verdict(
             schema_version=SCHEMA_VERSION,
             run_id=bundle.run_id,

@@ -23,7 +23,17 @@ from reenact.replay.judge import Evidence
 from reenact.replay.layout import is_laid_out
 from reenact.replay.ownership import is_inside
 
-__all__ = ["FOLDER_LISTS", "Place", "as_recorded", "entries_of", "known_paths", "moved", "stream_files", "told"]
+__all__ = [
+    "FOLDER_LISTS",
+    "Place",
+    "as_recorded",
+    "entries_of",
+    "escaped",
+    "known_paths",
+    "moved",
+    "stream_files",
+    "told",
+]
 
 FOLDER_LISTS: Final = frozenset(
     {"PATH", "PYTHONPATH", "LD_LIBRARY_PATH", "MANPATH", "CLASSPATH", "PERL5LIB", "NODE_PATH"}
@@ -186,7 +196,7 @@ def as_recorded(evidence: Evidence, place: Place) -> Evidence:
     """Give the record of a replay with the paths its original has, for the judge.
 
     The kernel's own folders are left out, and outside the folder what the job looked for and did not find: the rung does not
-    claim to show the job the recorded machine.
+    claim to show the job the recorded machine. So is what :func:`escaped` names: it must not pass for what was recorded there.
     """
 
     def back(artifact: Artifact) -> Artifact:
@@ -197,7 +207,8 @@ def as_recorded(evidence: Evidence, place: Place) -> Evidence:
         return msgspec.structs.replace(artifact, name=name, entry=msgspec.structs.replace(artifact.entry, path=path))
 
     def counts(artifact: Artifact) -> bool:
-        return is_laid_out(from_text(artifact.entry.path))
+        path = from_text(artifact.entry.path)
+        return is_laid_out(path) and not _is_of_the_recorded_folder(path, place)
 
     bundle = evidence.bundle
     absent = [path for path in map(from_text, evidence.absent) if is_inside(path, place.mirror + place.root)]
@@ -205,11 +216,26 @@ def as_recorded(evidence: Evidence, place: Place) -> Evidence:
         bundle=msgspec.structs.replace(
             bundle,
             inputs=tuple(back(artifact) for artifact in bundle.inputs if counts(artifact)),
-            outputs=tuple(back(artifact) for artifact in bundle.outputs),
+            outputs=tuple(back(artifact) for artifact in bundle.outputs if counts(artifact)),
             launch=_launch_as_recorded(bundle.launch, place),
         ),
         absent=tuple(to_text(place.recorded(path)) for path in absent if not is_by_product(path)),
     )
+
+
+def escaped(evidence: Evidence, place: Place) -> tuple[str, ...]:
+    """Name, in words, what a replay used in the recorded folder itself instead of its own: nothing it shows is proven then."""
+    bundle = evidence.bundle
+    paths = {
+        artifact.entry.path
+        for artifact in (*bundle.inputs, *bundle.outputs)
+        if artifact.access != ("probed",) and _is_of_the_recorded_folder(from_text(artifact.entry.path), place)
+    }
+    return tuple(f"{path}: used in the recorded folder itself, not in the replay's" for path in sorted(paths))
+
+
+def _is_of_the_recorded_folder(path: str, place: Place) -> bool:
+    return not is_inside(path, place.mirror) and place.holds(path)
 
 
 def _launch_as_recorded(launch: Launch, place: Place) -> Launch:

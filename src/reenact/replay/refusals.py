@@ -6,6 +6,7 @@ a file it is known to have used elsewhere, nor the path of its old folder in a w
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Callable, Iterator, Mapping
 from typing import Final
@@ -23,6 +24,8 @@ __all__ = ["SEARCHED_BYTES", "refusals"]
 
 SEARCHED_BYTES: Final = 4 << 20
 """Larger inputs are not searched for the path: they are data, not programs or settings."""
+_END: Final = r"(?![\w-])"
+"""What goes on after the folder's name is another folder's."""
 _HARMLESS: Final = frozenset({"PWD", "OLDPWD", "_"}) | FOLDER_LISTS
 _USES: Final = frozenset({"read", "executed", "listed", "updated", "appended", "created", "deleted"})
 
@@ -45,15 +48,32 @@ def refusals(
     if not is_inside(from_text(bundle.launch.cwd), root):
         yield f"the job was started in {bundle.launch.cwd}, outside its root {bundle.launch.root}"
     yield from _outside(bundle, place)
-    mentions = re.compile(re.escape(root) + r"(?![\w-])")
+    names = _names_of_the_folder(bundle, place)
+    mentions = re.compile("|".join(re.escape(name) + _END for name in names))
     known = known_paths(bundle)
     for number, word in enumerate(map(from_text, bundle.launch.argv)):
-        if mentions.search(word) and not _is_led(place, word, known):
-            yield f"argument {number} has the recorded folder {root} in it: the job would work there"
+        if (found := mentions.search(word)) and not _is_led(place, word, known):
+            yield f"argument {number} has the recorded folder {found[0]} in it: the job would work there"
     for name, value in sorted(variables.items()):
-        if name not in _HARMLESS and mentions.search(value) and not _is_led(place, value, known):
-            yield f"variable {name} has the recorded folder {root} in it: the job would work there"
-    yield from _in_files(bundle, place, read)
+        if name not in _HARMLESS and (found := mentions.search(value)) and not _is_led(place, value, known):
+            yield f"variable {name} has the recorded folder {found[0]} in it: the job would work there"
+    yield from _in_files(bundle, place, names, read)
+
+
+def _names_of_the_folder(bundle: Bundle, place: Place) -> list[str]:
+    """Give every path that leads to the recorded folder, or into it: its own, and those through links the run has met."""
+    links = []
+    for entry in (artifact.entry for artifact in bundle.inputs):
+        path = from_text(entry.path)
+        if entry.type == "symlink" and entry.target is not None and not place.holds(path):
+            links.append((path, os.path.normpath(os.path.join(os.path.dirname(path), from_text(entry.target)))))
+    names = [place.root]
+    for name in names:  # it grows: a link may lead to a link
+        for path, target in links:
+            led = path + name[len(target) :] if is_inside(name, target) else path if is_inside(target, name) else None
+            if led is not None and led not in names:
+                names.append(led)
+    return names
 
 
 def _is_led(place: Place, word: str, known: frozenset[str]) -> bool:
@@ -79,14 +99,14 @@ def _verb(artifact: Artifact, word: str) -> str:
     return "deletes" if "deleted" in artifact.access else "lists" if artifact.access == ("listed",) else word
 
 
-def _in_files(bundle: Bundle, place: Place, read: Callable[[Digest], bytes]) -> Iterator[str]:
+def _in_files(bundle: Bundle, place: Place, names: list[str], read: Callable[[Digest], bytes]) -> Iterator[str]:
     """Name the inputs that lead to the recorded folder: links to it, and programs and settings that name it."""
-    mentions = re.compile(re.escape(place.root.encode("utf-8", "surrogateescape")) + rb"(?![\w-])")
+    mentions = re.compile(b"|".join(re.escape(os.fsencode(name)) + _END.encode() for name in names))
     for artifact in bundle.inputs:
         entry = artifact.entry
         if not place.holds(from_text(entry.path)):
             continue
-        if entry.type == "symlink" and entry.target is not None and is_inside(from_text(entry.target), place.root):
+        if entry.type == "symlink" and entry.target is not None and _leads_into(from_text(entry.target), names):
             yield f"link {artifact.name} leads to {entry.target}, in the recorded folder"
         if entry.type == "file" and entry.digest is not None and entry.size_bytes <= SEARCHED_BYTES:
             try:
@@ -94,4 +114,8 @@ def _in_files(bundle: Bundle, place: Place, read: Callable[[Digest], bytes]) -> 
             except ReenactError:
                 continue
             if found and not artifact.temporary:
-                yield f"{artifact.name} has the recorded folder {place.root} in it: the job would work there"
+                yield f"{artifact.name} has the recorded folder {os.fsdecode(found[0])} in it: the job would work there"
+
+
+def _leads_into(target: str, names: list[str]) -> bool:
+    return any(is_inside(target, name) for name in names)

@@ -10,7 +10,7 @@ from msgspec.structs import replace
 from reenact.model.artifact import Artifact
 from reenact.model.bundle import Bundle, Launch, Stream
 from reenact.model.environment import MANIFEST_FORMAT, Manifest
-from reenact.replay.fresh import Place, as_recorded, entries_of, known_paths, moved, stream_files, told
+from reenact.replay.fresh import Place, as_recorded, entries_of, escaped, known_paths, moved, stream_files, told
 from reenact.replay.judge import Evidence
 from tests import bundles
 from tests.bundles import ROOT, artifact
@@ -230,3 +230,36 @@ def test_a_stream_outside_the_root_is_called_by_its_recorded_path() -> None:
     log = artifact(path, b"x", "appended", path=path)
     found = as_recorded(Evidence(bundle=with_files(outputs=(log,))), place(streams=("/data/log.txt",)))
     assert [(a.name, a.entry.path) for a in found.bundle.outputs] == [("/data/log.txt", "/data/log.txt")]
+
+
+def test_what_was_used_in_the_recorded_folder_itself_is_named_and_counts_for_nothing() -> None:
+    """The job has found its way there by itself: out of pieces of a path, say."""
+    bundle = with_files(
+        artifact("in.csv"),
+        artifact("asked", b"", "probed"),
+        artifact(f"{VENV}/lib/x.py"),
+        artifact("/etc/hosts"),
+        artifact(f"{MIRROR}{ROOT}/in.csv"),
+        outputs=(artifact("out.csv", b"out", "created"), artifact("/data/log.txt", b"l", "appended")),
+    )
+    where = place(VENV, used=VENV, streams=("/data/log.txt",))
+    evidence = Evidence(bundle=bundle)
+    assert escaped(evidence, where) == tuple(
+        f"{path}: used in the recorded folder itself, not in the replay's"
+        for path in ("/data/log.txt", f"{ROOT}/in.csv", f"{ROOT}/out.csv")
+    )
+    assert as_recorded(evidence, where).bundle.outputs == ()
+    assert [a.entry.path for a in as_recorded(evidence, where).bundle.inputs] == [
+        f"{VENV}/lib/x.py",
+        "/etc/hosts",
+        f"{ROOT}/in.csv",
+    ]
+
+
+def test_a_replay_in_a_folder_below_the_recorded_one_has_not_left_it() -> None:
+    """A job whose root is /tmp is replayed in a folder of /tmp."""
+    where = Place(mirror=f"{ROOT}/fresh/files", root=ROOT, environments={})
+    inside = artifact("in.csv", b"", path=f"{ROOT}/fresh/files{ROOT}/in.csv")
+    evidence = Evidence(bundle=with_files(inside))
+    assert escaped(evidence, where) == ()
+    assert [a.entry.path for a in as_recorded(evidence, where).bundle.inputs] == [f"{ROOT}/in.csv"]

@@ -147,6 +147,36 @@ def test_a_link_to_the_folder_is_refused_and_a_relative_one_is_not() -> None:
     assert refused(bundle) == [f"link a leads to {ROOT}/in.csv, in the recorded folder"]
 
 
+def reached(*links: tuple[str, str], argv: tuple[str, ...] = ("true",), script: bytes = b"") -> Bundle:
+    """A run that met links on its ways."""
+    met = [artifact(path, b"", "probed", type="symlink", target=target, digest=None) for path, target in links]
+    plain = with_files(*met, artifact("in.csv"), artifact("job.sh", script))
+    return replace(plain, launch=replace(plain.launch, argv=argv))
+
+
+@pytest.mark.parametrize(
+    ("links", "word"),
+    [
+        ((("/data", "/work"),), "/data/job/in.csv"),
+        ((("/data", "work"),), "/data/job"),
+        ((("/data", "/mnt/disk"), ("/mnt/disk", "../work")), "/data/job/x"),
+        ((("/srv/etl", ROOT),), "--to=/srv/etl/out.csv"),
+        ((("/srv/raw", f"{ROOT}/raw"),), "/srv/raw/x.csv"),
+        ((("/loop", "/loop"), ("/data", "/work")), "/data/job"),
+    ],
+)
+def test_a_link_is_another_name_of_the_folder(links: tuple[tuple[str, str], ...], word: str) -> None:
+    assert len(refused(reached(*links, argv=("cat", word)))) == 1
+    assert len(refused(reached(*links), variables={"X": word})) == 1
+    script = f"cat {word}".encode()
+    assert len(refused(reached(*links, script=script), script)) == 1
+
+
+@pytest.mark.parametrize("word", ["/data/other/x", "/data", "/data/job2", "/database/job"])
+def test_a_link_to_the_folders_neighbours_is_not(word: str) -> None:
+    assert refused(reached(("/data", "/work"), ("/database", "/srv"), argv=("cat", word))) == []
+
+
 def test_every_reason_is_named_at_once() -> None:
     script = f"ls {ROOT}/x".encode()
     bundle = with_files(artifact("/data/a"), artifact("job.sh", script), outputs=(artifact("/data/b", b"", "created"),))

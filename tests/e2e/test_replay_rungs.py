@@ -201,6 +201,34 @@ def test_streams_that_were_files_are_files_again(desk: Desk) -> None:
     assert log.read_bytes() == before
 
 
+@pytest.mark.parametrize("rung", ["world", "here"])
+@pytest.mark.parametrize(
+    ("script", "size"),
+    [("sort > out.txt", 1_000_000), ("head -c 70000 > out.txt", 300_000), ("read a; cat > out.txt", 10)],
+    ids=["all of much", "some of much", "little"],
+)
+def test_a_pipe_of_any_length_is_given_to_the_job_again(desk: Desk, rung: str, script: str, size: int) -> None:
+    data = b"".join(b"%07d\n" % (n * 7919 % 1_000_003) for n in range(size // 8 + 1))[:size] + b"\n"
+    assert desk.record("sh", "-c", script, stdin=data).exit_code == 0
+    made = (desk.folder / "out.txt").read_bytes()
+    desk.clear()
+    done, answer = desk.replay("latest", "--rung", rung)
+    assert (done.exit_code, answer["verdict"]) == (0, "reproduced"), answer
+    assert (desk.out / "out.txt").read_bytes() == made != b""
+
+
+def test_a_rebuilt_environment_reads_the_recorded_pipe(workshop: Workshop) -> None:
+    desk = workshop.desk
+    workshop.environment(desk.venv)
+    code = "import sys, tiny; open('out.txt', 'w').write(str(sum(tiny.change(int(line)) for line in sys.stdin)))"
+    data = b"".join(b"%d\n" % n for n in range(20_000))
+    assert desk.record(f"{desk.venv}/bin/python", "-c", code, stdin=data).exit_code == 0
+    shutil.rmtree(desk.venv)
+    exit_code, answer = workshop.replay("rebuilt")
+    assert (exit_code, answer["verdict"]) == (0, "reproduced"), answer
+    assert (desk.out / "out.txt").read_text() == str(20_000 * 19_999)
+
+
 def test_todays_programs_are_used_and_what_they_change_is_seen(desk: Desk) -> None:
     tool = desk.base / "toolbox" / "bin" / "convert"
     tool.parent.mkdir(parents=True)

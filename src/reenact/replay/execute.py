@@ -9,7 +9,7 @@ import signal
 import threading
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any
 
 from reenact.capture.launch import CLOSED
 from reenact.capture.live import Journal, LiveRun, run_live
@@ -290,23 +290,20 @@ def _open_stdin(stream: Stream, execution: Execution, upper: str, lowers: tuple[
     return os.open(os.devnull, os.O_RDONLY | os.O_CLOEXEC)
 
 
-_PIPE_BYTES: Final = 1 << 16
-"""What a pipe takes without a reader, by default."""
-
-
 def _pipe_of(data: bytes) -> int:
     """Give the reading end of a pipe through which `data` comes."""
     readable, writable = os.pipe()
-    if len(data) <= _PIPE_BYTES:
-        os.write(writable, data)
-        os.close(writable)
-        return readable
-    if (
-        not os.fork()
-    ):  # a process, not a thread: the writing end must be nowhere else, or the job would never see its end
+    # A pipe usually takes 64 KiB without a reader; one of a user who has many takes 4.
+    os.set_blocking(writable, False)
+    rest = memoryview(data)
+    with contextlib.suppress(BlockingIOError):
+        while rest:
+            rest = rest[os.write(writable, rest) :]
+    # A process, not a thread: the writing end must be nowhere else, or the job would never see its end.
+    if rest and not os.fork():
         try:
             os.close(readable)
-            rest = memoryview(data)
+            os.set_blocking(writable, True)
             while rest:
                 rest = rest[os.write(writable, rest) :]
         finally:

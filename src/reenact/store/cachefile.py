@@ -58,7 +58,10 @@ class CacheFile:
             for _ in range(2):
                 try:
                     return work(self._connection or self._open())
-                except sqlite3.OperationalError:
+                except sqlite3.OperationalError as error:
+                    if error.sqlite_errorcode == sqlite3.SQLITE_ERROR:
+                        self._delete()  # no refusal: the tables are not what the file's version says
+                        continue
                     self._close()
                     self._path = _MEMORY
                 except sqlite3.DatabaseError:

@@ -16,6 +16,7 @@ def main(words: Sequence[str] | None = None) -> int:
         words: The words after the program's name; None means this process's.
     """
     given = sys.argv[1:] if words is None else list(words)
+    _stand_in()
     try:
         return _dispatch(given)
     except KeyboardInterrupt:
@@ -30,6 +31,21 @@ def main(words: Sequence[str] | None = None) -> int:
         from reenact.cli.errors import report  # noqa: PLC0415 - only when something went wrong
 
         return report(error)
+
+
+def _stand_in() -> None:
+    """Where we were started without standard input, output or error, have one that leads nowhere.
+
+    Python has None for it; and the next file that is opened, the store's, would take its number, and what is printed.
+    """
+    if None not in {sys.stdin, sys.stdout, sys.stderr}:
+        return
+    from reenact.capture.streams import occupy_closed  # noqa: PLC0415 - hardly ever
+
+    occupy_closed()
+    for name, mode in (("stdin", "r"), ("stdout", "w"), ("stderr", "w")):
+        if getattr(sys, name) is None:
+            setattr(sys, name, open(os.devnull, mode, encoding="utf-8"))  # noqa: SIM115 - to the end of the process
 
 
 def _dispatch(words: list[str]) -> int:

@@ -11,6 +11,8 @@ from reenact.cli.errors import report
 from reenact.cli.group import VERBS, program
 from reenact.cli.main import main
 from reenact.errors import ObjectDamaged, ReenactError, RunNotFound
+from reenact.store.opening import open_store
+from tests.records import add_run
 
 
 def test_help_lists_every_verb(capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,3 +121,43 @@ def test_a_reader_that_goes_away_is_no_error() -> None:
         check=False,
     )
     assert done.stderr == ""
+
+
+CLOSED = [(0,), (1,), (2,), (1, 2), (0, 1, 2)]
+
+
+@pytest.mark.parametrize("closed", CLOSED, ids=str)
+def test_without_standard_streams_it_works_all_the_same(tmp_path: Path, closed: tuple[int, ...]) -> None:
+    """As some daemons start their children."""
+    store = open_store(str(tmp_path / "store"), create=True)
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("XDG_CONFIG_HOME", str(tmp_path / "config"))
+        add_run(store)
+    store.close()
+    redirections = " ".join(f"{number}{'<' if number == 0 else '>'}&-" for number in closed)
+    verbs = (["runs"], ["runs", "--json"], ["verify", "--all"], ["show", "latest"])
+    lines = "".join(
+        f"main({[verb, *more, '--store', store.location]}) == 0 or statuses.append({verb!r})\n" for verb, *more in verbs
+    )
+    script = (
+        "import sys, pathlib\nfrom reenact.cli.main import main\nstatuses = []\n"
+        f"{lines}pathlib.Path({str(tmp_path / 'said')!r}).write_text(repr(statuses))"
+    )
+    shell = f'exec "$0" -c "$1" {redirections}'
+    done = subprocess.run(
+        ["/bin/sh", "-c", shell, sys.executable, script], capture_output=True, stdin=subprocess.DEVNULL, check=False
+    )
+    assert (tmp_path / "said").read_text() == "[]", done
+    assert done.stderr == b""
+    assert done.stdout == b"" or 1 not in closed
+
+
+@pytest.mark.parametrize("closed", [(1,), (2,), (1, 2)], ids=str)
+def test_a_mistake_is_never_told_on_standard_output(tmp_path: Path, closed: tuple[int, ...]) -> None:
+    redirections = " ".join(f"{number}>&-" for number in closed)
+    script = f"import sys\nfrom reenact.cli.main import main\nsys.exit(main(['runs', '--store', {str(tmp_path)!r}]))"
+    done = subprocess.run(
+        ["/bin/sh", "-c", f'exec "$0" -c "$1" {redirections}', sys.executable, script], capture_output=True, check=False
+    )
+    assert (done.returncode, done.stdout) == (1, b"")
+    assert (b"there is no store" in done.stderr) == (2 not in closed)

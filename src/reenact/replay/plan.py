@@ -25,7 +25,9 @@ from reenact.replay.rungs import LowerRung, ReplayRung
 
 __all__ = ["Lack", "Piece", "Plan", "Problem", "Purpose", "Secret", "make_folder_plan", "make_plan"]
 
-Purpose = Literal["manifest", "environment", "host", "input", "code", "stdin", "tape", "absent-paths", "lock"]
+Purpose = Literal[
+    "manifest", "environment", "host", "input", "code", "stdin", "tape", "absent-paths", "stat-facts", "lock"
+]
 Problem = Literal["missing", "damaged", "not-kept"]
 """``not-kept``: the record itself says that these bytes were needed and were not stored."""
 
@@ -179,8 +181,7 @@ def make_folder_plan(
         found.add(Piece(purpose="lock", name="packages", digest=bundle.environment.lock, size_bytes=0))
     pieces = tuple(sorted(found, key=lambda p: (p.purpose, p.name, p.digest or "")))
     lacks = _lacks(bundle, pieces, checker, content=False)
-    cut = ("the recording was cut off before the job ended",) if bundle.status == "incomplete" else ()
-    reasons = (*cut, *obstacles)
+    reasons = (*_cut(bundle), *obstacles)
     return Plan(
         run_id=bundle.run_id,
         replayable=not reasons and not lacks,
@@ -201,6 +202,7 @@ def _pieces(bundle: Bundle, manifest: Manifest | None, host_files: Manifest | No
         ("manifest", "environment", bundle.environment.manifest),
         ("manifest", "host files", capture.host_files),
         ("absent-paths", "paths that were not there", capture.absent),
+        ("stat-facts", "inode numbers and change times", capture.stat_facts),
         *((("tape", name, digest)) for name, digest in bundle.determinism.tapes.items()),
     ]
     for purpose, name, digest in named:
@@ -242,10 +244,15 @@ def _lacks(bundle: Bundle, pieces: Iterable[Piece], checker: ObjectChecker, *, c
     return tuple(found)
 
 
+def _cut(bundle: Bundle) -> Iterator[str]:
+    if bundle.status == "incomplete":
+        when = "before the job ended" if bundle.exit_code is None else "before all that the job did was in it"
+        yield f"the recording was cut off {when}"
+
+
 def _obstacles(bundle: Bundle, now: Host, probe: Probe) -> Iterator[str]:
     environment = bundle.environment
-    if bundle.status == "incomplete":
-        yield "the recording was cut off before the job ended"
+    yield from _cut(bundle)
     if environment.mode != _SEALED:
         yield f"the environment was {environment.mode}, not sealed: its files are not in the store"
     elif environment.manifest is None:

@@ -8,7 +8,8 @@ import pytest
 from msgspec.structs import replace
 
 from reenact.digests import Digest, of_bytes
-from reenact.model.bundle import Bundle, Hazard
+from reenact.model.artifact import Pointer
+from reenact.model.bundle import Bundle, Hazard, Stream
 from reenact.model.environment import MANIFEST_FORMAT, Cpu, Manifest
 from reenact.replay.drift import Host, drift
 from reenact.replay.plan import Plan, Secret, make_plan
@@ -166,3 +167,30 @@ def test_drift_names_only_what_differs() -> None:
         "processor features: recorded avx2, not here",
         "processor features: avx512f here, not recorded",
     )
+
+
+def test_whatever_object_a_replay_reads_is_looked_for() -> None:
+    """Else a replay that was said to be possible would stop in the middle."""
+    digests = {name: of_bytes(name.encode()) for name in ("host_files", "absent", "stat_facts", "stdin", "tape")}
+    plain = sealed()
+    stdin = Pointer(digest=digests["stdin"], size_bytes=5, media_type="text/plain")
+    bundle = replace(
+        plain,
+        capture=replace(plain.capture, **{name: digests[name] for name in ("host_files", "absent", "stat_facts")}),
+        launch=replace(plain.launch, stdin=Stream(kind="pipe", pointer=stdin)),
+        determinism=replace(plain.determinism, tapes={"http": digests["tape"]}),
+    )
+    for name, digest in digests.items():
+        others = (other.encode() for other in digests if other != name)
+        plan = planned(bundle, store(*others))
+        assert not plan.replayable
+        assert [(lack.piece.digest, lack.problem) for lack in plan.lacks] == [(digest, "missing")], name
+    assert planned(bundle, store(*(name.encode() for name in digests))).replayable
+
+
+@pytest.mark.parametrize(("exit_code", "when"), [(None, "before the job ended"), (0, "before all that the job did")])
+def test_a_recording_that_was_cut_off_is_not_replayed(exit_code: int | None, when: str) -> None:
+    plan = planned(sealed(status="incomplete", exit_code=exit_code), store())
+    assert not plan.replayable
+    [reason] = plan.missing
+    assert reason.startswith(f"the recording was cut off {when}")

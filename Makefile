@@ -11,20 +11,20 @@ BIN := $(VENV)/bin
 PYTHON ?= $(shell for p in python3 python3.13 python3.12 python3.11; do \
 	$$p -c 'import sys, venv, ensurepip; sys.exit(sys.version_info < (3, 11))' 2>/dev/null && { echo $$p; break; }; done)
 SOURCES := $(shell find src -name '*.py' -o -name py.typed)
-PYTEST := $(BIN)/python -m pytest
+# Tests run side by side; a worker that has none left takes from the others.
+WORKERS ?= $(shell nproc 2>/dev/null || echo 2)
+PYTEST := $(BIN)/python -m pytest --numprocesses $(WORKERS) --dist worksteal
 PIP := $(BIN)/python -m pip --disable-pip-version-check --quiet
 
-.PHONY: help demo test check check-all lint types layers test-all docs schema lock bench clean
+.PHONY: help demo test check lint types layers test-all docs schema lock bench clean
 
 help: ## List the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*##/\t/' | expand -t 12
 
-test: $(VENV)/installed ## Run the fast tests (minutes)
+test: $(VENV)/installed ## Run the fast tests (under 5 minutes on 2 cores)
 	$(PYTEST) -m "not slow"
 
-check: lint types layers docs test ## Everything CI runs
-
-check-all: lint types layers docs test-all ## The same with the slow tests: big environments, kills, huge files
+check: lint types layers docs test-all ## Everything CI runs (under 20 minutes on 2 cores)
 
 lint: $(VENV)/locked ## Style and format
 	$(BIN)/ruff check .
@@ -42,7 +42,7 @@ docs: $(VENV)/installed ## Generated reference pages are up to date
 schema: $(VENV)/installed ## Write the generated reference pages and JSON Schemas
 	$(BIN)/python docs/generate.py
 
-test-all: $(VENV)/installed ## Run all tests
+test-all: $(VENV)/installed ## Run all tests: the slow ones too, with big environments, kills, huge files
 	$(PYTEST)
 
 demo: $(VENV)/installed ## Record an ETL run, destroy what it needed, replay it

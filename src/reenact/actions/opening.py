@@ -150,7 +150,7 @@ def peek_verdict(envelope: bytes) -> Verdict:
 def _payload(envelope: bytes) -> bytes:
     try:
         return msgspec.json.decode(envelope, type=_Envelope).payload
-    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedBundle(f"not a signed envelope: {error}") from error
 
 

@@ -110,7 +110,7 @@ def _store_id(location: str) -> str:
         with open(f"{location}/store.json", "rb") as file:
             found = json.load(file)["id"]
         return str(found)
-    except (OSError, ValueError, KeyError, TypeError):
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
         from reenact.store.opening import open_store  # noqa: PLC0415 - only on first use
 
         return open_store(location, create=True).id

@@ -123,11 +123,11 @@ def _parse(text: bytes) -> object:
 
     try:
         return msgspec.json.decode(text)
-    except ValueError:
+    except (ValueError, RecursionError):
         pass
     try:
         return json.loads(text)  # it may hold lone surrogates
-    except ValueError:
+    except (ValueError, RecursionError):
         return None
 
 

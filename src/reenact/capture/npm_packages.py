@@ -58,7 +58,7 @@ def _json(path: str) -> dict[str, Any]:
     try:
         with open(path, "rb") as file:
             found = json.loads(file.read())
-    except (OSError, ValueError):
+    except (OSError, ValueError, RecursionError):
         return {}
     return found if isinstance(found, dict) else {}
 

@@ -152,7 +152,7 @@ def _direct_url(installed: _Installed) -> tuple[str | None, bool]:
     try:
         origin: Any = json.loads(data)
         return _source(origin), bool(origin.get("dir_info", {}).get("editable"))
-    except (ValueError, TypeError, KeyError, AttributeError):
+    except (ValueError, TypeError, KeyError, AttributeError, RecursionError):
         return None, False
 
 

@@ -26,7 +26,7 @@ def load(data: bytes) -> Manifest:
     """
     try:
         manifest = msgspec.json.decode(data, type=Manifest)
-    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedBundle(f"not an environment manifest: {error}") from error
     if manifest.format != MANIFEST_FORMAT:
         raise MalformedBundle(f"environment manifest of unknown format {manifest.format!r}")

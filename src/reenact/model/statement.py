@@ -78,7 +78,7 @@ def _load(payload: bytes, predicate_type: str, model: type[Any]) -> Any:  # noqa
                 hint="upgrade reenact; the stored record is untouched",
             )
         return msgspec.json.decode(head.predicate, type=model)
-    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError) as error:
+    except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:
         raise MalformedBundle(f"not a readable statement about {predicate_type}: {error}") from error
 
 

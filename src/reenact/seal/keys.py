@@ -71,7 +71,7 @@ class PublicKey(NamedTuple):
             fields: dict[str, Any] = json.loads(record)
             der = base64.b64decode(fields["public_key"], validate=True)
             key_id, valid_from, algorithm = fields["key_id"], fields["valid_from"], fields["algorithm"]
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise SignatureInvalid(f"a public key in the store cannot be read: {error}") from error
         found = cls(key_id=_key_id(der), der=der, valid_from=valid_from)
         if algorithm != _ALGORITHM or found.key_id != key_id or found.record() != record:

@@ -101,6 +101,6 @@ class Log:
                 fields = json.loads(data)
                 # A later version may say more; what this one knows it must still be able to read.
                 yield Entry(**{name: fields[name] for name in _FIELDS if name in fields})
-            except (ValueError, TypeError) as error:
+            except (ValueError, TypeError, RecursionError) as error:
                 raise IntegrityError(f"log entry {index} cannot be read: {error}") from error
             index += 1

@@ -173,7 +173,7 @@ def _read_description(data: bytes, location: str) -> str:
         if _ID.fullmatch(store_id) is None:
             raise ValueError(f"not an id: {store_id!r}")  # noqa: TRY301 - as any other malformed field
         names, encryption = description["digest_names"], description["encryption"]
-    except (KeyError, TypeError, ValueError) as error:
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
         raise StoreError(
             f"{location}/{_DESCRIPTION} cannot be read: {error!r}", hint="restore it from a copy"
         ) from error

@@ -169,3 +169,37 @@ print("cryptography.hazmat.primitives.serialization.ssh" in sys.modules)
 """
     run = subprocess.run([sys.executable, "-c", code, str(tmp_path)], capture_output=True, text=True, check=True)
     assert run.stdout.split() == ["False"]
+
+
+def test_a_place_that_cannot_be_used_is_passed_over_and_no_place_is_told(tmp_path: Path) -> None:
+    (tmp_path / "config").write_bytes(b"")
+    environment = {"XDG_CONFIG_HOME": str(tmp_path / "config")}
+    store = tmp_path / "store"
+    assert key_folder(environment, store) == store / "private" / str(os.geteuid())
+    (tmp_path / "other").write_bytes(b"")
+    with pytest.raises(StoreError, match=r"no place for a private key: .*Not a directory") as caught:
+        key_folder(environment, tmp_path / "other")
+    assert "XDG_CONFIG_HOME" in caught.value.hint()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_folder_that_may_not_be_written_is_passed_over(tmp_path: Path) -> None:
+    folder = tmp_path / "config/reenact/keys"
+    folder.mkdir(parents=True)
+    folder.chmod(0o500)
+    store = tmp_path / "store"
+    assert key_folder({"XDG_CONFIG_HOME": str(tmp_path / "config")}, store) == store / "private" / str(os.geteuid())
+
+
+def test_a_folder_in_the_place_of_a_key_is_told(tmp_path: Path) -> None:
+    for name, load in (("pem", load_signing_key), ("fingerprint", load_fingerprint_key)):
+        (tmp_path / f"{STORE}.{name}").mkdir()
+        with pytest.raises(StoreError, match="cannot be used"):
+            load(tmp_path, STORE)
+
+
+def test_a_key_of_another_kind_verifies_nothing(tmp_path: Path) -> None:
+    key = load_signing_key(tmp_path, STORE).public
+    for der in (b"", key.der[:-1], key.der + b"x", b"\0" * len(key.der)):
+        with pytest.raises(SignatureInvalid, match="not an Ed25519 key"):
+            PublicKey(key_id=key.key_id, der=der, valid_from="").verify(b"\0" * 64, b"data")

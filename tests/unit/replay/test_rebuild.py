@@ -109,7 +109,7 @@ def test_the_lock_is_installed_whatever_environment_is_active(
 ) -> None:
     content = wheel(tmp_path, b"VALUE = 1\n")
     prefix = tmp_path / "environment"
-    active = {**variables, "VIRTUAL_ENV": str(tmp_path / "other"), "PYTHONPATH": "/nowhere", "CONDA_PREFIX": "/nowhere"}
+    active = {**variables, "VIRTUAL_ENV": str(tmp_path / "other"), "PYTHONHOME": "/nowhere", "CONDA_PREFIX": "/nowhere"}
     lock = f"tiny==1.0 --hash={of_bytes(content)}\n"
     build(recipe(lock, hashed=True), str(prefix), uv=uv, python=sys.executable, variables=active)
     said = subprocess.run(

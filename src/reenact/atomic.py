@@ -8,21 +8,23 @@ from __future__ import annotations
 
 import contextlib
 import os
-from pathlib import Path
 from typing import Final
 
-__all__ = ["TEMPORARY_PREFIX", "put_if_absent", "replace", "sync_folder", "temporary_name"]
+__all__ = ["TEMPORARY_PREFIX", "AnyPath", "put_if_absent", "replace", "sync_folder", "temporary_name"]
+
+AnyPath = str | os.PathLike[str]
+"""Every recording waits for what is imported here, and pathlib takes longer than all else of it."""
 
 TEMPORARY_PREFIX: Final = ".tmp-"
 """Names that begin so are unfinished writes of a process that may have died; anyone may delete old ones."""
 
 
-def temporary_name(folder: Path) -> Path:
+def temporary_name(folder: AnyPath) -> str:
     """Name an unfinished file in `folder` that no other process will choose."""
-    return folder / f"{TEMPORARY_PREFIX}{os.getpid()}-{os.urandom(6).hex()}"
+    return os.path.join(folder, f"{TEMPORARY_PREFIX}{os.getpid()}-{os.urandom(6).hex()}")
 
 
-def sync_folder(folder: Path) -> None:
+def sync_folder(folder: AnyPath) -> None:
     """Make the names in a folder durable."""
     descriptor = os.open(folder, os.O_RDONLY | os.O_DIRECTORY)
     try:
@@ -31,7 +33,7 @@ def sync_folder(folder: Path) -> None:
         os.close(descriptor)
 
 
-def _write(path: Path, data: bytes, mode: int, *, durable: bool) -> None:
+def _write(path: str, data: bytes, mode: int, *, durable: bool) -> None:
     descriptor = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, mode)
     try:
         view = memoryview(data)
@@ -43,13 +45,14 @@ def _write(path: Path, data: bytes, mode: int, *, durable: bool) -> None:
         os.close(descriptor)
 
 
-def put_if_absent(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = True) -> bool:
+def put_if_absent(path: AnyPath, data: bytes, *, mode: int = 0o644, durable: bool = True) -> bool:
     """Create `path` with `data` unless the name is taken; tell whether it was created.
 
     Raises:
         OSError: the folder cannot be written (full, read-only, missing).
     """
-    temporary = temporary_name(path.parent)
+    folder = os.path.dirname(path)
+    temporary = temporary_name(folder)
     try:
         _write(temporary, data, mode, durable=durable)
         try:
@@ -58,21 +61,22 @@ def put_if_absent(path: Path, data: bytes, *, mode: int = 0o644, durable: bool =
             return False
     finally:
         with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
+            os.unlink(temporary)
     if durable:
-        sync_folder(path.parent)
+        sync_folder(folder)
     return True
 
 
-def replace(path: Path, data: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
+def replace(path: AnyPath, data: bytes, *, mode: int = 0o644, durable: bool = True) -> None:
     """Create or replace `path` with `data`; readers see the old bytes or the new, never a mixture."""
-    temporary = temporary_name(path.parent)
+    folder = os.path.dirname(path)
+    temporary = temporary_name(folder)
     try:
         _write(temporary, data, mode, durable=durable)
-        temporary.rename(path)
+        os.rename(temporary, path)
     except BaseException:
         with contextlib.suppress(FileNotFoundError):
-            temporary.unlink()
+            os.unlink(temporary)
         raise
     if durable:
-        sync_folder(path.parent)
+        sync_folder(folder)

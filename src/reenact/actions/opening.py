@@ -7,6 +7,7 @@ left behind.
 from __future__ import annotations
 
 import contextlib
+import os
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -67,7 +68,7 @@ def opened(settings: Settings) -> Store:
     store = open_store(settings.store, create=False)
     # Only where there is something to do is the capture side imported.
     with contextlib.suppress(OSError):
-        if any(is_run_id(entry.name) for entry in store.journals.iterdir()):
+        if any(is_run_id(name) for name in os.listdir(store.journals)):
             _recover(store)
     return store
 
@@ -76,7 +77,7 @@ def _recover(store: Store) -> None:
     from reenact.actions.sealing import ensure_logged, seal_bundle  # noqa: PLC0415 - rare
     from reenact.capture.recover import abandoned, recover  # noqa: PLC0415 - rare
 
-    for folder in abandoned(str(store.journals)):
+    for folder in abandoned(store.journals):
         # A store that cannot be written, or a journal that cannot be read, does not keep anyone from the other runs.
         with contextlib.suppress(ReenactError, OSError):
             recover(store, folder, seal_bundle, "the recording was killed", ensure_logged)

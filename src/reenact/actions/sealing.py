@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import os
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 from reenact import clock
@@ -33,21 +32,21 @@ def fingerprint_key(location: str, store_id: str) -> bytes:
     """Give the secret that keys the fingerprints of redacted values in a store; see `reenact.seal.keys`."""
     from reenact.seal.keys import key_folder, load_fingerprint_key  # noqa: PLC0415 - the one part of it needed early
 
-    return load_fingerprint_key(key_folder(os.environ, Path(location)), store_id)
+    return load_fingerprint_key(key_folder(os.environ, location), store_id)
 
 
 def key_places(location: str) -> list[str]:
     """List the folders where this user's private keys for a store may be."""
     from reenact.seal import keys  # noqa: PLC0415 - the one part of it needed early
 
-    return [os.fspath(place) for place in keys.key_places(os.environ, Path(location))]
+    return keys.key_places(os.environ, location)
 
 
 def signing_key(store: Store) -> SigningKey:
     """Give this user's signing key for a store, made on first use and made known to the store."""
     from reenact.seal.keys import key_folder, load_signing_key  # noqa: PLC0415 - cryptography comes with it
 
-    key = load_signing_key(key_folder(os.environ, Path(store.location)), store.id)
+    key = load_signing_key(key_folder(os.environ, store.location), store.id)
     if not store.keys.exists(key.public.key_id):
         store.keys.put(key.public.key_id, key.public.record())
     return key

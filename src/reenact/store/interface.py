@@ -8,11 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 from typing import Final, Literal, Protocol
 
 import msgspec
 
+from reenact.atomic import AnyPath
 from reenact.digests import Digest
 
 __all__ = ["Backend", "Finding", "Problem", "check_key"]
@@ -49,7 +49,7 @@ class Backend(Protocol):
         """
         ...
 
-    def put_file_if_absent(self, key: str, path: Path) -> bool:
+    def put_file_if_absent(self, key: str, path: AnyPath) -> bool:
         """Put a finished, fsynced file of :meth:`staging` as a value unless the key is taken; tell whether it was put.
 
         The file is taken over: on return it is gone from `path`, also when the key was taken. After an error it is still
@@ -88,7 +88,7 @@ class Backend(Protocol):
         """Delete a value; nothing happens when there is none. Only the sweep of unreferenced values may call this."""
         ...
 
-    def staging(self) -> Path | None:
+    def staging(self) -> str | None:
         """Give the existing local folder where files for :meth:`put_file_if_absent` are made; None when any will do."""
         ...
 

@@ -106,7 +106,7 @@ class BackendContract:
     def test_takes_over_a_file(self, backend: Backend, tmp_path: Path) -> None:
         """Whether the key was free or not."""
         for content, won in ((b"one", True), (b"two", False)):
-            path = (backend.staging() or tmp_path) / ".tmp-file"
+            path = Path(backend.staging() or tmp_path, ".tmp-file")
             path.write_bytes(content)
             assert backend.put_file_if_absent("files/f", path) is won
             assert not path.exists()
@@ -114,7 +114,7 @@ class BackendContract:
 
     def test_temporary_files_are_not_values(self, backend: Backend, tmp_path: Path) -> None:
         """What lies in the staging folder is seen by nothing."""
-        path = (backend.staging() or tmp_path) / ".tmp-file"
+        path = Path(backend.staging() or tmp_path, ".tmp-file")
         path.write_bytes(b"")
         backend.put_if_absent("k", b"")
         assert list(backend.list("")) == ["k"]

@@ -24,13 +24,13 @@ def _load_both(folder: Path) -> None:
 
 def test_keys_are_made_once_for_their_owner_alone(tmp_path: Path) -> None:
     folder = key_folder({"XDG_CONFIG_HOME": str(tmp_path / "config")}, tmp_path / "store")
-    assert folder == tmp_path / "config" / "reenact" / "keys"
+    assert folder == str(tmp_path / "config" / "reenact" / "keys")
     key, secret = load_signing_key(folder, STORE), load_fingerprint_key(folder, STORE)
     assert load_signing_key(folder, STORE).public == key.public
     assert load_fingerprint_key(folder, STORE) == secret
     assert len(secret) == 32
-    assert (folder.stat().st_mode & 0o777) == 0o700
-    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    assert (Path(folder).stat().st_mode & 0o777) == 0o700
+    assert {path.stat().st_mode & 0o777 for path in Path(folder).iterdir()} == {0o600}
     assert load_signing_key(folder, "another").public.key_id != key.public.key_id
 
 
@@ -38,13 +38,12 @@ def test_where_keys_go(tmp_path: Path) -> None:
     home, store = tmp_path / "home", tmp_path / "store"
     home.mkdir()
     own = store / "private" / str(os.geteuid())
-    assert key_folder({"HOME": str(home)}, store) == home / ".config" / "reenact" / "keys"
-    assert (
-        key_folder({"HOME": str(home), "XDG_CONFIG_HOME": "relative"}, store) == home / ".config" / "reenact" / "keys"
-    )
-    assert key_folder({"HOME": str(tmp_path / "nobody")}, store) == own
+    at_home = str(home / ".config" / "reenact" / "keys")
+    assert key_folder({"HOME": str(home)}, store) == at_home
+    assert key_folder({"HOME": str(home), "XDG_CONFIG_HOME": "relative"}, store) == at_home
+    assert key_folder({"HOME": str(tmp_path / "nobody")}, store) == str(own)
     assert not (tmp_path / "nobody").exists()
-    assert key_folder({}, store) == own
+    assert key_folder({}, store) == str(own)
     assert (own.stat().st_mode & 0o777) == 0o700
 
 

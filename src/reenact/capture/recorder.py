@@ -69,6 +69,8 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """A record whose words about environment and code hold for this run too: that of the run it replays."""
     known: Callable[[str], tuple[Digest, int] | None] = lambda _: None
     """Digest and size of paths whose bytes need not be read (a replay's own layers)."""
+    prepare: Callable[[], None] = lambda: None
+    """Called while there is nothing to do yet: imports what sealing will need."""
 
 
 class _Tail:
@@ -116,6 +118,7 @@ def record(recording: Recording, ends: RecorderEnds) -> NoReturn:
 
 def _record(recording: Recording, ends: RecorderEnds) -> dict[str, Any]:
     store = recording.open_store()
+    recording.prepare()
     tail = _Tail(f"{recording.folder}/events")
     observation = Observation()
     writer: ObjectWriter | None = None

@@ -8,9 +8,19 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Iterable, Mapping
 from typing import Final
 
-__all__ = ["TEMPORARY_PREFIX", "AnyPath", "put_if_absent", "replace", "sync_folder", "temporary_name"]
+__all__ = [
+    "TEMPORARY_PREFIX",
+    "AnyPath",
+    "put_group",
+    "put_if_absent",
+    "replace",
+    "sync",
+    "sync_folder",
+    "temporary_name",
+]
 
 AnyPath = str | os.PathLike[str]
 """Every recording waits for what is imported here, and pathlib takes longer than all else of it."""
@@ -31,6 +41,41 @@ def sync_folder(folder: AnyPath) -> None:
         os.fsync(descriptor)
     finally:
         os.close(descriptor)
+
+
+def sync(paths: Iterable[AnyPath]) -> None:
+    """Make the contents of files, and the names in folders, durable, all at once. Raises OSError."""
+    import threading  # noqa: PLC0415 - most who write a file write one
+
+    if not (wanted := [*paths]):
+        return
+    first, *others = wanted
+    failures: list[OSError] = []
+
+    def sync_one(path: AnyPath) -> None:
+        try:
+            descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
+            try:
+                os.fsync(descriptor)
+            finally:
+                os.close(descriptor)
+        except OSError as error:
+            failures.append(error)
+
+    threads = [threading.Thread(target=sync_one, args=(path,)) for path in others]
+    started = []
+    for thread, path in zip(threads, others, strict=True):
+        try:
+            thread.start()
+        except RuntimeError:  # no thread can be had
+            sync_one(path)
+        else:
+            started.append(thread)
+    sync_one(first)
+    for thread in started:
+        thread.join()
+    if failures:
+        raise failures[0]
 
 
 def _write(path: str, data: bytes, mode: int, *, durable: bool) -> None:
@@ -64,6 +109,47 @@ def put_if_absent(path: AnyPath, data: bytes, *, mode: int = 0o644, durable: boo
             os.unlink(temporary)
     if durable:
         sync_folder(folder)
+    return True
+
+
+def put_group(
+    before: Mapping[str, bytes], path: str, data: bytes, *, folders: Iterable[str] = (), mode: int = 0o644
+) -> bool:
+    """Put several files whose names nobody else uses, and when they are durable create `path` unless the name is taken.
+
+    What the disk has to do for files that need not wait for each other is asked for at once: it then does it in one go.
+
+    Args:
+        before: Path to content; what is there under such a name is replaced.
+        path: The file that counts, in a folder that is there.
+        data: Its content.
+        folders: More whose names are to be durable before it is there: those in which others were just made.
+        mode: Permission bits of all, before the umask.
+
+    Returns:
+        Whether `path` was created; it is durable then.
+
+    Raises:
+        OSError: a folder cannot be written (full, read-only, missing).
+    """
+    contents = {**before, path: data}
+    temporary = {name: temporary_name(os.path.dirname(name)) for name in contents}
+    try:
+        for name, content in contents.items():
+            _write(temporary[name], content, mode, durable=False)
+        sync(temporary.values())
+        for name in before:
+            os.rename(temporary[name], name)
+        sync({*folders, *map(os.path.dirname, before)})
+        try:
+            os.link(temporary[path], path)
+        except FileExistsError:
+            return False
+    finally:
+        for leftover in temporary.values():
+            with contextlib.suppress(FileNotFoundError):
+                os.unlink(leftover)
+    sync_folder(os.path.dirname(path))
     return True
 
 

@@ -65,7 +65,7 @@ class RecorderTask(NamedTuple):
     """In a replay: the record whose words about environment and code hold for it too."""
     known: Callable[[str], tuple[Digest, int] | None] = lambda _: None
     """See :class:`reenact.capture.intake.Intake`."""
-    prepare: Callable[[], None] = lambda: None
+    prepare: Callable[[Store], None] = lambda _: None
     """Called while there is nothing to do yet: imports what sealing will need."""
 
 

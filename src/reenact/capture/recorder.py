@@ -69,7 +69,7 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """A record whose words about environment and code hold for this run too: that of the run it replays."""
     known: Callable[[str], tuple[Digest, int] | None] = lambda _: None
     """Digest and size of paths whose bytes need not be read (a replay's own layers)."""
-    prepare: Callable[[], None] = lambda: None
+    prepare: Callable[[Store], None] = lambda _: None
     """Called while there is nothing to do yet: imports what sealing will need."""
 
 
@@ -113,12 +113,13 @@ def record(recording: Recording, ends: RecorderEnds) -> NoReturn:
         result = {"error": f"the run could not be stored: {error}"}
     with contextlib.suppress(OSError):
         os.write(ends.result, json.dumps(result).encode())
+        os.close(ends.result)  # the main process need not wait until this one's memory is taken down
     os._exit(0)
 
 
 def _record(recording: Recording, ends: RecorderEnds) -> dict[str, Any]:
     store = recording.open_store()
-    recording.prepare()
+    recording.prepare(store)
     tail = _Tail(f"{recording.folder}/events")
     observation = Observation()
     writer: ObjectWriter | None = None

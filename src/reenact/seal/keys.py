@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-__all__ = ["PublicKey", "SigningKey", "key_folder", "key_places", "load_fingerprint_key", "load_signing_key", "prepare"]
+__all__ = ["PublicKey", "SigningKey", "key_folder", "key_places", "load_fingerprint_key", "load_signing_key"]
 
 _ALGORITHM: Final = "ed25519"
 _FINGERPRINT_KEY_BYTES: Final = 32
@@ -36,13 +36,6 @@ _PUBLIC_DER: Final = bytes.fromhex("302a300506032b6570032100")
 _PRIVATE_DER: Final = bytes.fromhex("302e020100300506032b657004220420")
 _PEM_BEGIN: Final = b"-----BEGIN PRIVATE KEY-----\n"
 _PEM_END: Final = b"\n-----END PRIVATE KEY-----\n"
-
-
-def prepare() -> None:
-    """Import what signs, so that the first signature need not wait for it."""
-    from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415 - 18 ms
-
-    _ = Ed25519PrivateKey
 
 
 class PublicKey(NamedTuple):

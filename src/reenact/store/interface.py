@@ -7,7 +7,7 @@ the only way anything gets written, so any number of processes and hosts may sha
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Literal, Protocol
 
 import msgspec
@@ -48,6 +48,25 @@ class Backend(Protocol):
         whichever the answer. Trying again after an error is safe; a value that was put before then gives False.
         """
         ...
+
+    def put_group(self, before: Mapping[str, bytes], key: str, data: bytes) -> bool:
+        """Put values that only this caller puts, then, when they are durable, one as :meth:`put_if_absent` does.
+
+        Where one of the former is there with other bytes, which an attempt left that never came to its end, it is replaced.
+
+        Args:
+            before: Keys and values.
+            key: Of the value that counts.
+            data: That value.
+
+        Returns:
+            Whether that one was put.
+        """
+        for name, value in before.items():
+            if not self.put_if_absent(name, value) and self.get(name) != value:
+                self.delete(name)
+                self.put_if_absent(name, value)
+        return self.put_if_absent(key, data)
 
     def put_file_if_absent(self, key: str, path: AnyPath) -> bool:
         """Put a finished, fsynced file of :meth:`staging` as a value unless the key is taken; tell whether it was put.

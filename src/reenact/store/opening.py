@@ -9,7 +9,7 @@ import contextlib
 import os
 import re
 from functools import cached_property
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from reenact import atomic
 from reenact.errors import KeyAbsent, StoreError
@@ -19,11 +19,13 @@ from reenact.store.failures import store_error
 from reenact.store.index import ObjectIndex
 from reenact.store.interface import Backend
 from reenact.store.local import cache_folder, stat_cache_name, temporary_folder
-from reenact.store.objects import ObjectReader
 from reenact.store.public_keys import PublicKeyFolder
 from reenact.store.runs import Runs
 from reenact.store.statcache import StatCache
 from reenact.store.writer import ObjectWriter, temporary_prefix
+
+if TYPE_CHECKING:
+    from reenact.store.objects import ObjectReader
 
 __all__ = ["FORMAT", "Store", "open_store"]
 
@@ -52,12 +54,18 @@ class Store:
         self.runs = Runs(backend)
         self.keys = PublicKeyFolder(backend)
         self._index = ObjectIndex(backend, os.path.join(cache, "objects.sqlite"))
-        self.objects = ObjectReader(backend, self._index)
 
     @property
     def location(self) -> str:
         """What a person would write to name this store."""
         return self.backend.location
+
+    @cached_property
+    def objects(self) -> ObjectReader:
+        """Its objects."""
+        from reenact.store.objects import ObjectReader  # noqa: PLC0415 - 10 ms that most recordings do not need
+
+        return ObjectReader(self.backend, self._index)
 
     @cached_property
     def stats(self) -> StatCache:

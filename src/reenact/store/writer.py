@@ -9,7 +9,8 @@ from __future__ import annotations
 
 import hashlib
 import os
-from typing import Final
+from functools import cached_property
+from typing import TYPE_CHECKING, Final
 
 import msgspec
 
@@ -19,15 +20,18 @@ from reenact.digests import Digest
 from reenact.errors import StoreError
 from reenact.ids import RunId
 from reenact.store.compression import Compressor
-from reenact.store.delta import DeltaPolicy
 from reenact.store.index import ObjectIndex
 from reenact.store.interface import Backend
 from reenact.store.large import LargeObject, object_key
-from reenact.store.large_forms import LargeForms
 from reenact.store.pack_writer import SMALL_BYTES, FinishedPack, PackWriter
 from reenact.store.packs import index_key, pack_key
-from reenact.store.segmented import SegmentedObject
 from reenact.store.worker import BLOCK_BYTES, Buffers, Worker
+
+if TYPE_CHECKING:
+    # A run of small files needs none of them.
+    from reenact.store.delta import DeltaPolicy
+    from reenact.store.large_forms import LargeForms
+    from reenact.store.segmented import SegmentedObject
 
 __all__ = ["Added", "ObjectWriter", "temporary_prefix"]
 
@@ -62,7 +66,7 @@ class ObjectWriter:
         index: ObjectIndex,
         run_id: RunId,
         folder: str,
-        policy: DeltaPolicy = DeltaPolicy(),  # noqa: B008 - frozen
+        policy: DeltaPolicy | None = None,
     ) -> None:
         """Prepare; nothing is written before the first object.
 
@@ -71,7 +75,7 @@ class ObjectWriter:
             index: What it has.
             run_id: Names the temporary files.
             folder: Where temporary files go: the backend's staging folder.
-            policy: Which objects may be kept as deltas.
+            policy: Which objects may be kept as deltas; the default policy if not given.
         """
         self._backend = backend
         self._index = index
@@ -82,8 +86,15 @@ class ObjectWriter:
         self._block: bytearray | None = None
         self._compressor = Compressor()
         self._pack: PackWriter | None = None
-        self._forms = LargeForms(backend, index, policy, self._worker, self._compressor)
+        self._policy = policy
         self._large: dict[bytes, LargeObject | SegmentedObject] = {}
+
+    @cached_property
+    def _forms(self) -> LargeForms:
+        from reenact.store.delta import DeltaPolicy  # noqa: PLC0415 - only where there is a large object
+        from reenact.store.large_forms import LargeForms  # noqa: PLC0415 - same
+
+        return LargeForms(self._backend, self._index, self._policy or DeltaPolicy(), self._worker, self._compressor)
 
     def holds(self, digest: Digest) -> bool:
         """Tell whether the store, or this writer, has an object; it need not be added then."""

@@ -10,7 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from reenact import atomic
@@ -51,6 +51,18 @@ class FolderBackend(Backend):
         except OSError as error:
             raise store_error(error, f"write {path}") from error
         return created
+
+    def put_group(self, before: Mapping[str, bytes], key: str, data: bytes) -> bool:
+        """See :class:`Backend`. The disk is waited for three times, however many values there are."""
+        values = {self._prefix + check_key(name): value for name, value in before.items()}
+        path = self._prefix + check_key(key)
+        above: set[str] = set()
+        try:
+            for name in (*values, path):
+                self._make_folder(os.path.dirname(name), above)
+            return atomic.put_group(values, path, data, folders=above, mode=VALUE_MODE)
+        except OSError as error:
+            raise store_error(error, f"write {path}") from error
 
     def put_file_if_absent(self, key: str, path: AnyPath) -> bool:
         """See :class:`Backend`."""
@@ -122,17 +134,25 @@ class FolderBackend(Backend):
             raise store_error(error, f"make {folder}") from error
         return folder
 
-    def _make_folder(self, folder: str) -> None:
-        """Make a folder and those above it, durably; cheap when it is there. Raises OSError."""
+    def _make_folder(self, folder: str, unsynced: set[str] | None = None) -> None:
+        """Make a folder and those above it, durably; cheap when it is there. Raises OSError.
+
+        Args:
+            folder: Its path.
+            unsynced: Takes the folders whose names have yet to be made durable, where the caller does that.
+        """
         if os.path.isdir(folder):
             return
         above = os.path.dirname(folder)
         # The root itself is never made here: a store that was deleted must not come back half.
         if len(above) >= len(self._prefix):
-            self._make_folder(above)
+            self._make_folder(above, unsynced)
         with contextlib.suppress(FileExistsError):
             os.mkdir(folder)
-        atomic.sync_folder(above)
+        if unsynced is None:
+            atomic.sync_folder(above)
+        else:
+            unsynced.add(above)
 
     @contextlib.contextmanager
     def _opened(self, key: str) -> Iterator[int]:

@@ -86,6 +86,25 @@ class Ledger:
         self.entries[path] = Seen(state)
         self._emit_entry(path, state, None)
 
+    def read_first(self, actor: str, path: str, state: Stat) -> bool:
+        """A plain file of one name, met for the first time, is read: told as one record what else takes three.
+
+        Returns:
+            False when it is not as simple; nothing was told then.
+        """
+        if path in self.entries or path in self.made or state.st_nlink != 1:
+            return False
+        if (state.st_dev, state.st_ino) in self._inodes:
+            return False
+        entry = self.entries[path] = Seen(state)
+        entry.need = CONTENT
+        self._attributed.add((actor, path, "r"))
+        # Numbers as in `_emit_entry`.
+        entry.needed_at = self.emit(["b", actor, path, state.st_mode, state.st_size, state.st_mtime_ns, state.st_uid,
+                                     state.st_gid, state.st_dev, state.st_ino, state.st_nlink, state.st_ctime_ns,
+                                     state.st_blocks, state.st_rdev, None])  # fmt: skip
+        return True
+
     def _emit_entry(self, path: str, state: Stat, target: str | None) -> None:
         # Numbers as the kernel gives them; folded into an Entry later.
         self.emit(["e", path, state.st_mode, state.st_size, state.st_mtime_ns, state.st_uid, state.st_gid, state.st_dev,

@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 __all__ = ["Recording", "finish_run", "record"]
 
 _READ_BYTES: Final = 1 << 16
+_STORED_FOR: Final = frozenset({"b", "n", "p", "v"})
+"""Records after which there may be bytes to store."""
 _GARBAGE_AFTER: Final = 200_000
 """Objects made and kept before the first look for garbage."""
 _STAT_SENSITIVE: Final = frozenset({"git", "uv", "hg", "rsync", "make", "gmake", "ninja"})
@@ -140,8 +142,8 @@ def _record(recording: Recording, ends: RecorderEnds) -> dict[str, Any]:
                 if recording.as_described is None:
                     code.start()
                     os_packages.prepare(os.fspath(store.cache))
-            if entry[0] in ("n", "p", "v"):
-                path = observation.paths[entry[1]]
+            if entry[0] in _STORED_FOR:
+                path = observation.paths[entry[2 if entry[0] == "b" else 1]]
                 if path.needed:
                     intake.take(path)
             # Only now: the supervisor trusts everything before this to be in the store.

@@ -82,6 +82,11 @@ class FileStates:
 
     # --- results
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether the outcome of some call is not known yet."""
+        return bool(self._unsettled)
+
     def settle(self, thread: int = LAST) -> None:
         """See which removals, renames and truncations have happened. Call before anything else is told.
 

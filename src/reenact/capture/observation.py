@@ -96,8 +96,9 @@ class Observation:
         self.paths[path] = PathRecord(path, *fields)
 
     def _take_b(self, actor: str, path: str, *fields: Any) -> None:  # noqa: ANN401 - the record as it is
-        record = self.paths[path] = PathRecord(path, *fields)
-        record.needed = True
+        if fields:
+            self.paths[path] = PathRecord(path, *fields)
+        self.paths[path].needed = True
         self.users.setdefault(path, {}).setdefault("r", set()).add(actor)
 
     def _take_n(self, path: str) -> None:

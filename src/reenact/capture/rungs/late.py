@@ -207,7 +207,8 @@ class LateJournal:
         """Take a record of :class:`FileStates`."""
         if record[0] == "b":
             _, actor, path, *fields = record
-            self.emit(["e", path, *fields])
+            if fields:
+                self.emit(["e", path, *fields])
             self._write(["a", actor, path, "r"])
             record = ["n", path]
         if record[0] == "n":

@@ -11,7 +11,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
 import os
 import stat
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
@@ -107,6 +106,8 @@ class SigningKey:
 
 
 def _key_id(der: bytes) -> str:
+    import hashlib  # noqa: PLC0415 - loads the whole of OpenSSL, for which a job's start need not wait
+
     return hashlib.sha256(der).hexdigest()
 
 

@@ -39,6 +39,10 @@ _BLOCKS: Final = 8
 """Blocks between reader and helper: enough that neither waits for the other's hiccups; 8 MiB."""
 
 
+_LARGEST_READ_TWICE: Final = 512 << 20
+"""What was just written, and is no longer than this, is read from memory."""
+
+
 class Added(msgspec.Struct, frozen=True, kw_only=True):
     """What was put."""
 
@@ -119,12 +123,14 @@ class ObjectWriter:
                 self._large[raw] = large
         return digests.from_raw(raw)
 
-    def add_descriptor(self, descriptor: int, previous: Digest | None = None) -> Added:
+    def add_descriptor(self, descriptor: int, previous: Digest | None = None, *, likely_held: bool = False) -> Added:
         """Put what can be read from an open file, from its start to its end, without moving its offset.
 
         Args:
             descriptor: The file.
             previous: An object of the store that it may resemble: it may become a delta against that, or an earlier one.
+            likely_held: The store may well have it. It is hashed before it is compressed then, which costs reading it once more
+                where that was wrong, and a tenth of the time where it was right.
 
         Raises:
             StoreError: it cannot be written.
@@ -134,6 +140,8 @@ class ObjectWriter:
             self._block = self._buffers.take()
         got = _fill(descriptor, self._block, 0)
         if got >= SMALL_BYTES:
+            if likely_held and (held := self._find_held(descriptor)) is not None:
+                return held
             return self._stream(descriptor, got, previous)
         content = memoryview(self._block)[:got]
         raw = hashlib.sha256(content).digest()
@@ -203,6 +211,14 @@ class ObjectWriter:
         if self._pack is None:
             self._pack = PackWriter(self._temporary(".pack"), self._worker, self._compressor)
         self._pack.add(raw, content)
+
+    def _find_held(self, descriptor: int) -> Added | None:
+        """Hash a large file; None when the store has no such object, or it is too large to be read twice."""
+        size_bytes = os.fstat(descriptor).st_size
+        if size_bytes > _LARGEST_READ_TWICE:
+            return None
+        digest = digests.of_descriptor(descriptor)
+        return Added(digest=digest, size_bytes=size_bytes, new=False) if self.holds(digest) else None
 
     def _stream(self, descriptor: int, got: int, previous: Digest | None) -> Added:
         """Put a large file whose first `got` bytes are in the current block."""

@@ -7,7 +7,7 @@ import errno
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
@@ -24,6 +24,8 @@ if TYPE_CHECKING:
     from reenact.capture.nesting import Outer, Parent
     from reenact.capture.redact import Redactor
     from reenact.capture.redact_stream import StreamRedactor
+    from reenact.capture.rungs.interface import Rung
+    from reenact.ids import RunId
     from reenact.settings import Settings
     from reenact.store.opening import Store
 
@@ -105,11 +107,33 @@ class _Prepared(NamedTuple):
     run: LiveRun
 
 
+class _Start(NamedTuple):
+    """A run whose recorder is there."""
+
+    run_id: RunId
+    started_ns: int
+    rung: Rung | None
+    streams: dict[str, dict[str, Any]]
+    environment: dict[str, str]
+    redactor: Callable[[], Redactor]
+    begun: Begun
+
+
 def _prepare(settings: Settings, request: RunRequest, parent: Parent | None) -> _Prepared:
     """Fork the recorder as soon as it can be told where the run goes, then find out what the run is."""
+    start = _start(settings, request, parent)
+    try:
+        run = _live_run(settings, request, parent, start)
+        describe(start.begun, run.header)
+    except BaseException:
+        start.begun.session.give_up()
+        raise
+    return _Prepared(location=settings.store, begun=start.begun, run=run)
+
+
+def _start(settings: Settings, request: RunRequest, parent: Parent | None) -> _Start:
     location = settings.store
     started = time.time_ns()
-    run_id = ids.new_run_id(started)
     outer = _reach(parent, _ours(location)) if parent is not None else None
     environment = dict(os.environ)
     wanted = request.rung or settings.capture.rung
@@ -119,6 +143,7 @@ def _prepare(settings: Settings, request: RunRequest, parent: Parent | None) -> 
     rung = None if joins else choose(wanted, settings, request.argv, environment)
     if not os.path.exists(f"{location}/store.json"):
         _open(location)
+    run_id = ids.new_run_id(started)
     journal = begin(location, run_id)
 
     @cache
@@ -145,26 +170,27 @@ def _prepare(settings: Settings, request: RunRequest, parent: Parent | None) -> 
         prepare=prepare_sealing,
     )
     begun = start_recorder(journal, session, task, outer if joins else None)
-    header = {
-        **_header(settings, request, redactor(), environment),
-        "parent_run_id": parent.run_id if parent is not None else None,
-        "run_id": run_id,
-        "started_ns": started,
-        "streams": streams,
-        "rung": rung.name if rung else "kernel",
-    }
-    describe(begun, header)
-    linger = request.linger_seconds
-    run = LiveRun(
-        header=header,
-        redact=redactor().argv,
-        ignored=_ours(location),
+    return _Start(run_id, started, rung, streams, environment, redactor, begun)
+
+
+def _live_run(settings: Settings, request: RunRequest, parent: Parent | None, start: _Start) -> LiveRun:
+    redactor, rung, linger = start.redactor(), start.rung, request.linger_seconds
+    return LiveRun(
+        header={
+            **_header(settings, request, redactor, start.environment),
+            "parent_run_id": parent.run_id if parent is not None else None,
+            "run_id": start.run_id,
+            "started_ns": start.started_ns,
+            "streams": start.streams,
+            "rung": rung.name if rung else "kernel",
+        },
+        redact=redactor.argv,
+        ignored=_ours(settings.store),
         preimage_max_bytes=settings.capture.preimage_max_bytes,
         linger_seconds=settings.capture.linger_seconds if linger is None else linger,
         observe=rung.observe if rung else None,
-        secrets=redactor().state,
+        secrets=redactor.state,
     )
-    return _Prepared(location=location, begun=begun, run=run)
 
 
 def _open(location: str) -> Store:

@@ -115,6 +115,14 @@ class Session:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._job, signal.SIGKILL)
 
+    def give_up(self) -> None:
+        """End the recorder: the job will not be recorded, and must not find a child it did not start."""
+        if self._recorder:
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                os.kill(self._recorder, signal.SIGKILL)
+                os.waitpid(self._recorder, 0)
+            self._recorder = 0
+
     # --- the streams
 
     def prepare(self, as_if: dict[str, dict[str, Any]] | None = None) -> dict[str, dict[str, Any]]:

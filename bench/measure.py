@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import ctypes
 import os
 import statistics
 import subprocess
@@ -15,6 +16,8 @@ __all__ = ["Case", "Result", "measure", "table"]
 
 TIMEOUT_SECONDS = 900
 TAIL_CHARACTERS = 400
+_SET_CHILD_SUBREAPER = 36
+_LEFT_SECONDS = 2.0
 
 
 def nothing() -> None:
@@ -45,7 +48,7 @@ class Result:
     ratio: float
     """Median over the rounds of this case's time divided by the first case's time in the same round."""
     cpu_seconds: float
-    """Median, of the whole process tree as far as it was waited for."""
+    """Median, of the whole process tree, with those of it whose parents did not wait for them."""
     busy: float
     """Median number of CPUs that others kept busy meanwhile."""
     failed: str = ""
@@ -106,7 +109,25 @@ def _result(workload: str, name: str, runs: list[_Run], base: list[float], faile
     )
 
 
+def _adopt() -> None:
+    """Become the parent of processes whose own is gone, so that their time is counted. See: man 2 prctl."""
+    ctypes.CDLL(None).prctl(_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
+
+
+def _reap() -> None:
+    """Wait for what a command left to end; not for long, as it may have left a service."""
+    deadline = time.monotonic() + _LEFT_SECONDS
+    while time.monotonic() < deadline:
+        try:
+            if not os.waitpid(-1, os.WNOHANG)[0]:
+                time.sleep(0.01)
+        except ChildProcessError:
+            return
+
+
 def _once(case: Case) -> _Run:
+    _adopt()
+    _reap()
     environment = {**os.environ, **case.environment}
     before, started, ticks = os.times(), time.perf_counter(), _machine_seconds()
     done = subprocess.run(
@@ -119,7 +140,9 @@ def _once(case: Case) -> _Run:
         timeout=TIMEOUT_SECONDS,
         check=False,
     )
-    seconds, after = time.perf_counter() - started, os.times()
+    seconds = time.perf_counter() - started
+    _reap()
+    after = os.times()
     said = done.stdout.decode(errors="replace")
     if done.returncode or "not recorded" in said:
         raise _Failed(f"exit status {done.returncode}: {said[-TAIL_CHARACTERS:]}")

@@ -195,8 +195,9 @@ class Recording:
         while self.keeper.stored < len(self.records):
             entry = self.records[self.keeper.stored]
             self.observation.apply(entry)
-            if entry[0] in ("n", "p", "v") and self.observation.paths[entry[1]].needed:
-                self._take(self.observation.paths[entry[1]])
+            path = entry[2] if entry[0] == "b" else entry[1]
+            if entry[0] in ("b", "n", "p", "v") and self.observation.paths[path].needed:
+                self._take(self.observation.paths[path])
             self.keeper.stored += 1
 
     def _take(self, record: PathRecord) -> None:

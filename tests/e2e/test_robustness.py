@@ -141,6 +141,20 @@ def test_a_home_that_cannot_be_written(desk: Desk) -> None:
     assert (answer["verdict"], done.exit_code) == ("reproduced", 0)
 
 
+def test_a_key_that_others_can_read(desk: Desk) -> None:
+    """Found out when the recorder is there already: the job runs without it, and finds no child that it did not start."""
+    desk.write("in.csv", "b\na\n")
+    job = ("sh", "-c", "cat in.csv; sort in.csv > out.csv; cat /proc/$$/task/$$/children > children; exit 5")
+    assert_job_was_not_disturbed(desk, desk.record(*job))
+    for key in desk.home.rglob("*.fingerprint"):
+        key.chmod(0o644)
+    done = desk.record(*job)
+    assert_job_was_not_disturbed(desk, done)
+    assert_told(done, "not yours alone")
+    assert len((desk.folder / "children").read_text().split()) == 1  # cat
+    assert len(desk.runs()) == 1
+
+
 def test_no_home_and_almost_no_variables(desk: Desk) -> None:
     desk.write("in.csv", "b\na\n")
     desk.variables = {"PATH": desk.variables["PATH"], "REENACT_STORE": str(desk.store)}

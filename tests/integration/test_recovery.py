@@ -153,7 +153,7 @@ def killed_id(killed: Killed) -> str:
 
 def leave(killed: Killed, store: Store, data: bytes, run_id: RunId) -> str:
     """Leave a journal in the store, as the killed one with other records; give its folder."""
-    folder = store.journals / run_id
+    folder = Path(store.journals, run_id)
     shutil.copytree(killed.journal, folder, copy_function=os.link)
     (folder / "events").write_bytes(data)
     return str(folder)
@@ -215,7 +215,7 @@ def test_a_journal_cut_or_damaged_anywhere_is_recovered_as_far_as_it_goes(killed
         run_id = new_run_id(time.time_ns() + number * 1_000_000)
         data = damage(under(killed, run_id))
         folder = leave(killed, store, data, run_id)
-        assert folder in abandoned(str(store.journals))
+        assert folder in abandoned(store.journals)
         try:
             bundle = recover(store, folder, seal_bundle, "the recording was killed", ensure_logged)
             assert bundle is not None

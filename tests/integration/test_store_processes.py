@@ -213,10 +213,10 @@ def test_a_read_only_store_is_read_and_its_caches_go_elsewhere(place: Path, monk
             os.setresgid(NOBODY, NOBODY, NOBODY)
             os.setresuid(NOBODY, NOBODY, NOBODY)
         opened = open_store(store.location, create=False)
-        assert opened.cache == place / "caches" / "reenact" / opened.id
+        assert Path(opened.cache) == place / "caches" / "reenact" / opened.id
         assert opened.objects.read(digest) == b"content"
         assert opened.objects.verify([digest, large], content=True) == []
-        assert (opened.cache / "objects.sqlite").exists()
+        assert Path(opened.cache, "objects.sqlite").exists()
         with pytest.raises(StoreError) as caught:
             opened.backend.put_if_absent("k/v", b"")
         assert "--store" in caught.value.hint()

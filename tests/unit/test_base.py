@@ -114,3 +114,31 @@ def test_replace_leaves_the_old_file_when_it_cannot_write(tmp_path: Path) -> Non
     with pytest.raises(IsADirectoryError):
         atomic.replace(tmp_path / "d", b"x")
     assert sorted(os.listdir(tmp_path)) == ["d", "f"]
+
+
+def test_a_group_is_there_whole_and_leaves_nothing_behind(tmp_path: Path) -> None:
+    (tmp_path / "views").mkdir()
+    view, last = str(tmp_path / "views" / "v"), str(tmp_path / "last")
+    assert atomic.put_group({view: b"1"}, last, b"counts", folders=[str(tmp_path)], mode=0o444)
+    assert not atomic.put_group({view: b"2"}, last, b"other")
+    assert (Path(view).read_bytes(), Path(last).read_bytes()) == (b"2", b"counts")
+    assert stat.S_IMODE(os.stat(last).st_mode) == 0o444
+    assert sorted(os.listdir(tmp_path)) == ["last", "views"]
+    assert os.listdir(tmp_path / "views") == ["v"]
+
+
+def test_of_a_group_that_cannot_be_put_the_last_is_not_there(tmp_path: Path) -> None:
+    with pytest.raises(FileNotFoundError):
+        atomic.put_group({str(tmp_path / "nowhere" / "v"): b"1"}, str(tmp_path / "last"), b"counts")
+    with pytest.raises(FileNotFoundError):
+        atomic.put_group({}, str(tmp_path / "last"), b"counts", folders=[str(tmp_path / "nowhere")])
+    assert os.listdir(tmp_path) == []
+
+
+def test_all_is_made_durable_or_the_caller_hears_of_it(tmp_path: Path) -> None:
+    paths = [tmp_path / name for name in "abc"]
+    for path in paths:
+        path.write_bytes(b"")
+    atomic.sync([tmp_path, *paths])
+    with pytest.raises(FileNotFoundError):
+        atomic.sync([*paths, tmp_path / "d"])

@@ -52,7 +52,7 @@ def init(folder: Path, load: Callable[[], Settings]) -> list[Part]:
     if file is None:
         file = str(folder / SETTINGS_FILE)
         try:
-            wrote = atomic.put_if_absent(Path(file), _TEMPLATE)
+            wrote = atomic.put_if_absent(file, _TEMPLATE)
         except OSError as error:
             raise StoreError(f"{file} cannot be written: {error.strerror}") from error
     else:

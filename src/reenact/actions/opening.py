@@ -75,14 +75,14 @@ def unfinished(store: Store) -> dict[RunId, str]:
     found: dict[RunId, str] = {}
     try:
         # Only where there is something to do is the capture side imported.
-        if not any(is_run_id(entry.name) for entry in store.journals.iterdir()):
+        if not any(is_run_id(name) for name in os.listdir(store.journals)):
             return found
     except OSError:
         return found
     from reenact.actions.sealing import ensure_logged, seal_bundle  # noqa: PLC0415 - rare
     from reenact.capture.recover import abandoned, recover  # noqa: PLC0415 - rare
 
-    for folder in abandoned(str(store.journals)):
+    for folder in abandoned(store.journals):
         try:
             recover(store, folder, seal_bundle, "the recording was killed", ensure_logged)
         except ReenactError as error:

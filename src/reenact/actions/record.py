@@ -7,15 +7,13 @@ import errno
 import json
 import os
 import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
+from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from reenact import ids
-from reenact.actions.sealing import ensure_logged, fingerprint_key, key_places, seal_bundle
-from reenact.capture.conditions import conditions
-from reenact.capture.live import LiveRun, begin, run_live
-from reenact.capture.redact import Redactor
-from reenact.capture.redact_stream import StreamRedactor
+from reenact.actions.sealing import ensure_logged, fingerprint_key, key_places, prepare_sealing, seal_bundle
+from reenact.capture.live import Begun, LiveRun, RecorderTask, begin, describe, run_live, start_recorder
 from reenact.capture.rungs.choose import choose
 from reenact.capture.session import Command, Session
 from reenact.capture.trace import listener
@@ -24,6 +22,10 @@ from reenact.settings import job_name
 
 if TYPE_CHECKING:
     from reenact.capture.nesting import Outer, Parent
+    from reenact.capture.redact import Redactor
+    from reenact.capture.redact_stream import StreamRedactor
+    from reenact.capture.rungs.interface import Rung
+    from reenact.ids import RunId
     from reenact.settings import Settings
     from reenact.store.opening import Store
 
@@ -101,87 +103,149 @@ def _become(argv: tuple[str, ...]) -> NoReturn:
 
 class _Prepared(NamedTuple):
     location: str
+    begun: Begun
     run: LiveRun
 
 
-def _store_id(location: str) -> str:
-    """Read a store's id the quick way; make the store on first use."""
-    try:
-        with open(f"{location}/store.json", "rb") as file:
-            found = json.load(file)["id"]
-        return str(found)
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        from reenact.store.opening import open_store  # noqa: PLC0415 - only on first use
+class _Start(NamedTuple):
+    """A run whose recorder is there."""
 
-        return open_store(location, create=True).id
+    run_id: RunId
+    started_ns: int
+    rung: Rung | None
+    streams: dict[str, dict[str, Any]]
+    environment: dict[str, str]
+    redactor: Callable[[], Redactor]
+    begun: Begun
 
 
 def _prepare(settings: Settings, request: RunRequest, parent: Parent | None) -> _Prepared:
+    """Fork the recorder as soon as it can be told where the run goes, then find out what the run is."""
+    start = _start(settings, request, parent)
+    try:
+        run = _live_run(settings, request, parent, start)
+        describe(start.begun, run.header)
+    except BaseException:
+        start.begun.session.give_up()
+        raise
+    return _Prepared(location=settings.store, begun=start.begun, run=run)
+
+
+def _start(settings: Settings, request: RunRequest, parent: Parent | None) -> _Start:
     location = settings.store
     started = time.time_ns()
-    run_id = ids.new_run_id(started)
-    ours = tuple(os.path.realpath(folder) for folder in (location, *key_places(location)))
-    outer = _reach(parent, ours) if parent is not None else None
-    store_id = _store_id(location)
-    redactor = Redactor(
-        fingerprint_key(location, store_id), patterns=settings.redact.patterns, allow=settings.redact.allow
-    )
+    outer = _reach(parent, _ours(location)) if parent is not None else None
     environment = dict(os.environ)
     wanted = request.rung or settings.capture.rung
     joins = outer is not None and wanted in ("auto", "kernel")
     if outer is not None and not joins:
         outer.close()
     rung = None if joins else choose(wanted, settings, request.argv, environment)
-    redactor.learn(environment, request.argv, request.parameters)
+    if not os.path.exists(f"{location}/store.json"):
+        _open(location)
+    run_id = ids.new_run_id(started)
     journal = begin(location, run_id)
+
+    @cache
+    def redactor() -> Redactor:
+        return _redactor(settings, request, environment)
+
+    def new_filter() -> StreamRedactor:
+        from reenact.capture.redact_stream import StreamRedactor  # noqa: PLC0415 - only where a stream goes through us
+
+        return StreamRedactor(redactor())
+
     session = Session(
         Command(argv=request.argv, environment=rung.environment(environment) if rung else environment),
         journal.folder,
         settings.capture.stream_max_bytes,
-        lambda: StreamRedactor(redactor),
+        new_filter,
         instead_of_filter=rung.enter if rung else _observed_by_the_outer_run if joins else None,
     )
+    streams = session.prepare()
+    task = RecorderTask(
+        open_store=lambda: _open(location),
+        seal=seal_bundle,
+        environment_mode=settings.capture.environment,
+        prepare=prepare_sealing,
+    )
+    begun = start_recorder(journal, session, task, outer if joins else None)
+    return _Start(run_id, started, rung, streams, environment, redactor, begun)
+
+
+def _live_run(settings: Settings, request: RunRequest, parent: Parent | None, start: _Start) -> LiveRun:
+    redactor, rung, linger = start.redactor(), start.rung, request.linger_seconds
+    return LiveRun(
+        header={
+            **_header(settings, request, redactor, start.environment),
+            "parent_run_id": parent.run_id if parent is not None else None,
+            "run_id": start.run_id,
+            "started_ns": start.started_ns,
+            "streams": start.streams,
+            "rung": rung.name if rung else "kernel",
+        },
+        redact=redactor.argv,
+        ignored=_ours(settings.store),
+        preimage_max_bytes=settings.capture.preimage_max_bytes,
+        linger_seconds=settings.capture.linger_seconds if linger is None else linger,
+        observe=rung.observe if rung else None,
+        secrets=redactor.state,
+    )
+
+
+def _open(location: str) -> Store:
+    from reenact.store.opening import open_store  # noqa: PLC0415 - in the recorder, while the job starts, or on first use
+
+    return open_store(location, create=True)
+
+
+def _ours(location: str) -> tuple[str, ...]:
+    """Name the folders that are no part of any run."""
+    return tuple(os.path.realpath(folder) for folder in (location, *key_places(location)))
+
+
+def _redactor(settings: Settings, request: RunRequest, environment: Mapping[str, str]) -> Redactor:
+    """Make what takes the secrets out of all that is kept of a run."""
+    from reenact.capture.redact import Redactor  # noqa: PLC0415 - after the recorder was forked
+
+    store_id = _store_id(settings.store)
+    redact = settings.redact
+    found = Redactor(fingerprint_key(settings.store, store_id), patterns=redact.patterns, allow=redact.allow)
+    found.learn(environment, request.argv, request.parameters)
+    return found
+
+
+def _store_id(location: str) -> str:
+    """Read a store's id the quick way."""
+    try:
+        with open(f"{location}/store.json", "rb") as file:
+            return str(json.load(file)["id"])
+    except (OSError, ValueError, KeyError, TypeError, RecursionError):
+        from reenact.store.opening import open_store  # noqa: PLC0415 - it says what is wrong
+
+        return open_store(location, create=False).id
+
+
+def _header(
+    settings: Settings, request: RunRequest, redactor: Redactor, environment: Mapping[str, str]
+) -> dict[str, Any]:
+    """Describe what is run and under what, without its secrets."""
+    from reenact.capture.conditions import conditions  # noqa: PLC0415 - after the recorder was forked
+
     variables, redacted = redactor.variables(environment)
-    header = {
+    return {
         **conditions(),
-        "parent_run_id": parent.run_id if parent is not None else None,
-        "run_id": run_id,
-        "started_ns": started,
         "job": request.job or settings.job or job_name(request.argv),
         "argv": list(redactor.argv(request.argv)),
         "cwd": os.getcwd(),
         "root": settings.root,
         "home": environment.get("HOME", ""),
-        "streams": session.prepare(),
         "variables": variables,
         "redacted": redacted,
         "parameters": redactor.parameters(request.parameters),
         "labels": redactor.parameters(request.labels),
-        "rung": rung.name if rung else "kernel",
         "environment_mode": settings.capture.environment,
     }
-
-    def opened() -> Store:
-        from reenact.store.opening import open_store  # noqa: PLC0415 - in the recorder, while the job starts
-
-        return open_store(location, create=True)
-
-    linger = request.linger_seconds
-    run = LiveRun(
-        journal=journal,
-        header=header,
-        session=session,
-        redact=redactor.argv,
-        open_store=opened,
-        seal=seal_bundle,
-        ignored=ours,
-        preimage_max_bytes=settings.capture.preimage_max_bytes,
-        linger_seconds=settings.capture.linger_seconds if linger is None else linger,
-        observe=rung.observe if rung else None,
-        outer=outer if joins else None,
-        secrets=redactor.state,
-    )
-    return _Prepared(location=location, run=run)
 
 
 def _reach(parent: Parent, ours: tuple[str, ...]) -> Outer | None:
@@ -195,7 +259,7 @@ def _observed_by_the_outer_run() -> None:
 
 
 def _run(prepared: _Prepared) -> RunResult:
-    ending = run_live(prepared.run)
+    ending = run_live(prepared.begun, prepared.run)
     code = os.waitstatus_to_exitcode(ending.status)
     signal = -code if code < 0 else None
     result = ending.result if ending.result is not None else _recover(prepared)
@@ -212,7 +276,7 @@ def _recover(prepared: _Prepared) -> dict[str, Any]:
     from reenact.model.summary import summary_line  # noqa: PLC0415
     from reenact.store.opening import open_store  # noqa: PLC0415
 
-    folder = prepared.run.journal.folder
+    folder = prepared.begun.journal.folder
     reason = "the recorder was killed"
     for name in ("reenact-record", "reenact-super"):
         with contextlib.suppress(OSError), open(f"{folder}/{name}.error", encoding="utf-8") as file:

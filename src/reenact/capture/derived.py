@@ -7,7 +7,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-from pathlib import Path
 
 from reenact import atomic
 from reenact.digests import of_bytes
@@ -29,4 +28,4 @@ def save(path: str, data: bytes) -> None:
     """Save, making the folder; do nothing where that is not possible."""
     with contextlib.suppress(OSError):
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        atomic.replace(Path(path), of_bytes(data).encode("ascii") + b"\n" + data, durable=False)
+        atomic.replace(path, of_bytes(data).encode("ascii") + b"\n" + data, durable=False)

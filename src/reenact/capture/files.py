@@ -82,6 +82,11 @@ class FileStates:
 
     # --- results
 
+    @property
+    def unsettled(self) -> bool:
+        """Whether the outcome of some call is not known yet."""
+        return bool(self._unsettled)
+
     def settle(self, thread: int = LAST) -> None:
         """See which removals, renames and truncations have happened. Call before anything else is told.
 
@@ -139,10 +144,19 @@ class FileStates:
             return
         unsettled = self._unsettled
         self._look_again()
-        where, state = self._walk(path, not flags & os.O_NOFOLLOW)
+        ledger = self._ledger
+        state = self._walker.glance(path)
+        if state is False:
+            where, state = self._walk(path, not flags & os.O_NOFOLLOW)
+        elif state is not None and not unsettled and not flags & os.O_PATH and ledger.read_first(actor, path, state):
+            self._done.add(key)
+            return
+        else:
+            where = path
+            if state is not None:
+                ledger.note(path, state)
         if unsettled:
             self._need_lost(unsettled, where)
-        ledger = self._ledger
         if state is None and not self._special(where):
             ledger.missing(where)
             return
@@ -172,7 +186,8 @@ class FileStates:
         key = (path, follow)
         if key not in self._done:
             self._done.add(key)
-            self._look_again()
+            if self._unsettled:
+                self._look_again()
             where, state = self._walk(path, follow)
             if state is not None:
                 self._ledger.asked(where, state)

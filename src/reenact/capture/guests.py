@@ -17,7 +17,6 @@ import os
 import socket
 import struct
 import time
-from dataclasses import dataclass, field
 from typing import Any, Final
 
 from reenact.capture.nesting import JOIN, MESSAGE_BYTES, PROTOCOL, READY, Said, unpack
@@ -41,18 +40,20 @@ class _Refused(Exception):
     """A guest that cannot be taken in; it then observes by a lower rung."""
 
 
-@dataclass(slots=True, kw_only=True)
 class _Guest:
-    connection: socket.socket
-    run: Observed | None = None
-    recording: bool = False
-    """Its last record has not been written."""
-    deadline: float | None = None
-    """Monotonic; set when its job has ended: what it left running has until then."""
-    alone: bool = False
-    """Its main process is gone and will not say when the job has ended."""
-    descriptors: list[int] = field(default_factory=list)
-    """Received and not yet owned by `run`."""
+    __slots__ = ("alone", "connection", "deadline", "descriptors", "recording", "run")
+
+    def __init__(self, connection: socket.socket) -> None:
+        self.connection = connection
+        self.run: Observed | None = None
+        self.recording = False
+        """Its last record has not been written."""
+        self.deadline: float | None = None
+        """Monotonic; set when its job has ended: what it left running has until then."""
+        self.alone = False
+        """Its main process is gone and will not say when the job has ended."""
+        self.descriptors: list[int] = []
+        """Received and not yet owned by `run`."""
 
     @property
     def leaving(self) -> bool:
@@ -105,7 +106,7 @@ class Guests:
         except OSError:
             return
         connection.setblocking(False)
-        guest = _Guest(connection=connection)
+        guest = _Guest(connection)
         self._guests.append(guest)
         self._supervisor.attend(connection.fileno(), lambda: self._hear(guest))
 

@@ -34,8 +34,8 @@ class _Added(Protocol):
 class Writer(Protocol):
     """The part of the store's object writer used here."""
 
-    def add_descriptor(self, descriptor: int, /) -> _Added:
-        """Store what can be read from an open file."""
+    def add_descriptor(self, descriptor: int, /, *, likely_held: bool = False) -> _Added:
+        """Store what can be read from an open file; say whether the store may well have it."""
 
     def holds(self, digest: Digest, /) -> bool:
         """Tell whether the store has an object."""
@@ -167,7 +167,12 @@ class Intake:
         return before.st_mtime_ns == record.mtime_ns or "x" in record.changes
 
     def _content(
-        self, descriptor: int, found: os.stat_result, attributes: dict[str, str] | None = None
+        self,
+        descriptor: int,
+        found: os.stat_result,
+        attributes: dict[str, str] | None = None,
+        *,
+        likely_held: bool = False,
     ) -> tuple[Content, os.stat_result]:
         """Store an open file; give its content, and its stat after it was read."""
         head = os.pread(descriptor, _HEAD_BYTES, 0)
@@ -175,7 +180,7 @@ class Intake:
         if digest is not None and self._writer.holds(digest):
             return Content(digest, found.st_size, head, attributes), found
         begun = time.time_ns()
-        added = self._writer.add_descriptor(descriptor)
+        added = self._writer.add_descriptor(descriptor, likely_held=likely_held)
         self.fresh.append((found, added.digest, begun))
         return Content(added.digest, added.size_bytes, head, attributes), os.fstat(descriptor)
 
@@ -193,7 +198,8 @@ class Intake:
         try:
             found = os.fstat(descriptor)
             for _ in range(3):
-                content, after = self._content(descriptor, found)
+                # A job that is run again, or replayed, mostly makes again what it made before.
+                content, after = self._content(descriptor, found, likely_held=True)
                 if (after.st_mtime_ns, after.st_size) == (found.st_mtime_ns, found.st_size):
                     return found, content
                 found = after

@@ -6,6 +6,7 @@ A line is eight hex digits (CRC-32 of the rest), a space, a JSON array, a newlin
 run   ``header``: an object, see :class:`reenact.capture.session.Header`; always the first record
 t     tracing has begun: whether no_new_privs had to be set
 e     a path before its first touch: path, mode, size, mtime_ns, uid, gid, dev, ino, nlink, ctime_ns, blocks, rdev, target
+b     its content is needed, as it is read: actor, path; and where there was no e before, what would be in that
 n     its content is needed: path · ``l`` its names are needed: path, names · ``o`` it was opened and is absent: path
 s     a folder's own state is asked for: path
 m     it is changed: path, how (w written, t replaced, a appended, u removed, x metadata)

@@ -44,6 +44,12 @@ def _facts(state: Stat) -> tuple[int, ...]:
     return state.st_mode, state.st_uid, state.st_gid, state.st_mtime_ns
 
 
+def _numbers(state: Stat) -> tuple[int, ...]:
+    """Give what the kernel says of a path, as it does; folded into an Entry later."""
+    return (state.st_mode, state.st_size, state.st_mtime_ns, state.st_uid, state.st_gid, state.st_dev, state.st_ino,
+            state.st_nlink, state.st_ctime_ns, state.st_blocks, state.st_rdev)  # fmt: skip
+
+
 class Ledger:
     """See the module. `emit` takes a record (a list of JSON values, paths surrogate-escaped) and gives its position."""
 
@@ -86,10 +92,37 @@ class Ledger:
         self.entries[path] = Seen(state)
         self._emit_entry(path, state, None)
 
+    def read_first(self, actor: str, path: str, state: Stat) -> bool:
+        """A plain file of one name is read for the first time: told as one record what else takes two or three.
+
+        Returns:
+            False when it is not as simple; nothing was told then.
+        """
+        if path in self.made or path in self._backing or state.st_nlink != 1:
+            return False
+        key = (actor, path, "r")
+        entry = self.entries.get(path)
+        if entry is not None:
+            if (
+                entry.need == CONTENT
+                or entry.changed
+                or key in self._attributed
+                or not stat.S_ISREG(entry.state.st_mode)
+            ):
+                return False
+            told: list[Any] = ["b", actor, path]
+        elif (state.st_dev, state.st_ino) in self._inodes:
+            return False
+        else:
+            entry = self.entries[path] = Seen(state)
+            told = ["b", actor, path, *_numbers(state), None]
+        self._attributed.add(key)
+        entry.need = CONTENT
+        entry.needed_at = self.emit(told)
+        return True
+
     def _emit_entry(self, path: str, state: Stat, target: str | None) -> None:
-        # Numbers as the kernel gives them; folded into an Entry later.
-        self.emit(["e", path, state.st_mode, state.st_size, state.st_mtime_ns, state.st_uid, state.st_gid, state.st_dev,
-                   state.st_ino, state.st_nlink, state.st_ctime_ns, state.st_blocks, state.st_rdev, target])  # fmt: skip
+        self.emit(["e", path, *_numbers(state), target])
 
     def _note_again(self, path: str, now: Stat, names: list[str]) -> None:
         """Enter another name of a file that is known already, and that the run may have changed since: it was what it was then."""

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from reenact.model.bundle import Bundle
     from reenact.store.opening import Store
 
-__all__ = ["Journal", "LiveRun", "begin", "run_live"]
+__all__ = ["Begun", "Journal", "LiveRun", "RecorderTask", "begin", "describe", "run_live", "start_recorder"]
 
 
 class Journal(NamedTuple):
@@ -66,69 +66,106 @@ def _begin(folder: str) -> Journal:
     return Journal(folder=folder, events=events, lock=lock)
 
 
-class LiveRun(NamedTuple):
-    """What a live recording is made of."""
+class RecorderTask(NamedTuple):
+    """What the recorder is told when it is forked; all else it reads from the journal."""
 
-    journal: Journal
-    header: dict[str, Any]
-    """First record of the journal; see `reenact.capture.freeze.launch_of` for what is in it."""
-    session: Session
-    redact: Callable[[Sequence[str]], Sequence[str]]
-    """Takes the secrets out of a command line."""
     open_store: Callable[[], Store]
     seal: Callable[[Store, Bundle], None]
+    environment_mode: str
+    as_described: Bundle | None = None
+    """In a replay: the record whose words about environment and code hold for it too."""
+    known: Callable[[str], tuple[Digest, int] | None] = lambda _: None
+    """See :class:`reenact.capture.intake.Intake`."""
+    prepare: Callable[[Store], None] = lambda _: None
+    """Called while there is nothing to do yet: imports what sealing will need."""
+
+
+class Begun(NamedTuple):
+    """A recording whose recorder is there, and whose job is not."""
+
+    journal: Journal
+    session: Session
+    memory: int
+    """Descriptor of the shared memory; -1 where only our own processes share it."""
+    stored: mmap.mmap
+    outer: Outer | None
+
+
+class LiveRun(NamedTuple):
+    """What the job of a recording is observed by."""
+
+    header: dict[str, Any]
+    """First record of the journal; see `reenact.capture.freeze.launch_of` for what is in it."""
+    redact: Callable[[Sequence[str]], Sequence[str]]
+    """Takes the secrets out of a command line."""
     ignored: tuple[str, ...]
     preimage_max_bytes: int
     linger_seconds: float
-    as_described: Bundle | None = None
-    """In a replay: the record whose words about environment and code hold for it too."""
     stat_answers: StatAnswers | None = None
     """See :class:`reenact.capture.trace.stat_answers.StatAnswers`."""
-    known: Callable[[str], tuple[Digest, int] | None] = lambda _: None
-    """See :class:`reenact.capture.intake.Intake`."""
     observe: Callable[[Watch, SupervisorEnds], NoReturn] | None = None
     """What the supervising process does; the kernel rung's :func:`reenact.capture.watcher.watch` by default."""
-    outer: Outer | None = None
-    """The supervisor of the recording around this one, which observes in the place of one of our own."""
     secrets: Callable[[], dict[str, Any]] = dict
-    """What that one needs to redact as `redact` does."""
+    """What the supervisor of a recording around this one needs to redact as `redact` does."""
 
 
-def run_live(run: LiveRun) -> Ending:
-    """Run the job with its observers; when this returns the run is in the store, or the ending says why not."""
-    if run.outer is not None:
+def start_recorder(journal: Journal, session: Session, task: RecorderTask, outer: Outer | None = None) -> Begun:
+    """Fork the recorder, as early as can be: a short job waits for what it has to import.
+
+    Args:
+        journal: Begun and locked by this process.
+        session: Its streams are prepared.
+        task: What to record.
+        outer: The supervisor of the recording around this one, which observes in the place of one of our own.
+    """
+    if outer is not None:
         from reenact.capture.nesting import shared  # noqa: PLC0415 - only inside another recording
 
         memory, stored = shared()
     else:
         memory, stored = -1, mmap.mmap(-1, 8)
-    writer = JournalWriter(run.journal.events)
-    writer.write(["run", run.header])
-    writer.flush()
-    if writer.broken:
-        raise StoreError(f"the journal cannot be written: {writer.broken}")
 
     def recorder(ends: RecorderEnds) -> NoReturn:
         from reenact.capture.recorder import Recording, record  # noqa: PLC0415 - in its own process, while the job starts
 
-        if run.outer is not None:
-            run.outer.close()  # its end tells the supervisor that the main process is gone
+        if outer is not None:
+            outer.close()  # its end tells the supervisor that the main process is gone
         recording = Recording(
-            folder=run.journal.folder,
+            folder=journal.folder,
             stored=stored,
-            open_store=run.open_store,
-            seal=run.seal,
-            environment_mode=run.header["environment_mode"],
-            known=run.known,
-            as_described=run.as_described,
+            open_store=task.open_store,
+            seal=task.seal,
+            environment_mode=task.environment_mode,
+            known=task.known,
+            as_described=task.as_described,
+            prepare=task.prepare,
         )
         record(recording, ends)
 
+    session.start_recorder(recorder)
+    return Begun(journal=journal, session=session, memory=memory, stored=stored, outer=outer)
+
+
+def describe(begun: Begun, header: dict[str, Any]) -> None:
+    """Write the first record of the journal.
+
+    Raises:
+        StoreError: it cannot be written.
+    """
+    writer = JournalWriter(begun.journal.events)
+    writer.write(["run", header])
+    writer.flush()
+    if writer.broken:
+        raise StoreError(f"the journal cannot be written: {writer.broken}")
+
+
+def run_live(begun: Begun, run: LiveRun) -> Ending:
+    """Run the job with its observers, after `describe`; when this returns the run is in the store, or the ending says why not."""
     watch = Watch(
-        folder=run.journal.folder,
-        journal=run.journal.events,
-        lock=run.journal.lock,
-        stored=stored,
+        folder=begun.journal.folder,
+        journal=begun.journal.events,
+        lock=begun.journal.lock,
+        stored=begun.stored,
         redact=run.redact,
         ignored=run.ignored,
         preimage_max_bytes=run.preimage_max_bytes,
@@ -143,12 +180,12 @@ def run_live(run: LiveRun) -> Ending:
 
         (run.observe or watch_kernel)(watch, ends)
 
-    join = None if run.outer is None else _joining(run, run.outer, watch, memory)
+    join = None if begun.outer is None else _joining(run, begun.outer, watch, begun.memory)
     try:
-        return run.session.run(Roles(recorder=recorder, supervisor=supervisor, join=join), run.journal.lock)
+        return begun.session.run(Roles(supervisor=supervisor, join=join), begun.journal.lock)
     finally:
-        os.close(run.journal.lock)
-        os.close(run.journal.events)
+        os.close(begun.journal.lock)
+        os.close(begun.journal.events)
 
 
 def _joining(run: LiveRun, outer: Outer, watch: Watch, memory: int) -> Callable[[int, int, int], socket.socket]:

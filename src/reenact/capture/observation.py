@@ -95,6 +95,12 @@ class Observation:
     def _take_e(self, path: str, *fields: Any) -> None:  # noqa: ANN401 - the record as it is
         self.paths[path] = PathRecord(path, *fields)
 
+    def _take_b(self, actor: str, path: str, *fields: Any) -> None:  # noqa: ANN401 - the record as it is
+        if fields:
+            self.paths[path] = PathRecord(path, *fields)
+        self.paths[path].needed = True
+        self.users.setdefault(path, {}).setdefault("r", set()).add(actor)
+
     def _take_n(self, path: str) -> None:
         self.paths[path].needed = True
 

@@ -6,15 +6,18 @@ import contextlib
 import os
 import threading
 from collections.abc import Collection, Iterable, Iterator
-from typing import Final, Protocol
+from typing import TYPE_CHECKING, Final, Protocol
 
-from reenact.capture import apk, dpkg, owner_index
+from reenact.capture import apk, dpkg
 from reenact.capture.child import Child
-from reenact.capture.owner_index import OwnerIndex
 from reenact.digests import PREFIX, of_bytes
 from reenact.model.environment import OsPackage
 
 __all__ = ["find", "prepare", "stamp"]
+
+
+if TYPE_CHECKING:
+    from reenact.capture.owner_index import OwnerIndex
 
 
 class _Reader(Protocol):
@@ -115,6 +118,8 @@ def _index(reader: _Reader, key: str, cache: str, root: str) -> OwnerIndex:
 
 
 def _make_index(reader: _Reader, key: str, cache: str, root: str) -> OwnerIndex:
+    from reenact.capture import owner_index  # noqa: PLC0415 - a run in a known environment does not ask it
+
     path = _index_path(key, cache)
     index = owner_index.load(path)
     if index is None:

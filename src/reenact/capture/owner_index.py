@@ -16,7 +16,6 @@ import zlib
 from array import array
 from bisect import bisect_left
 from collections.abc import Iterable, Sequence
-from pathlib import Path
 from typing import Final
 
 import msgspec
@@ -83,7 +82,7 @@ def save(path: str, data: bytes) -> None:
     """Put an index in its place, as far as the folder can be written: it is a cache."""
     with contextlib.suppress(OSError):
         os.makedirs(os.path.dirname(path), exist_ok=True)
-        atomic.replace(Path(path), data, durable=False)
+        atomic.replace(path, data, durable=False)
 
 
 def load(path: str) -> OwnerIndex | None:

@@ -49,6 +49,8 @@ if TYPE_CHECKING:
 __all__ = ["Recording", "finish_run", "record"]
 
 _READ_BYTES: Final = 1 << 16
+_STORED_FOR: Final = frozenset({"b", "n", "p", "v"})
+"""Records after which there may be bytes to store."""
 _GARBAGE_AFTER: Final = 200_000
 """Objects made and kept before the first look for garbage."""
 _STAT_SENSITIVE: Final = frozenset({"git", "uv", "hg", "rsync", "make", "gmake", "ninja"})
@@ -69,6 +71,8 @@ class Recording(msgspec.Struct, frozen=True, kw_only=True):
     """A record whose words about environment and code hold for this run too: that of the run it replays."""
     known: Callable[[str], tuple[Digest, int] | None] = lambda _: None
     """Digest and size of paths whose bytes need not be read (a replay's own layers)."""
+    prepare: Callable[[Store], None] = lambda _: None
+    """Called while there is nothing to do yet: imports what sealing will need."""
 
 
 class _Tail:
@@ -111,11 +115,13 @@ def record(recording: Recording, ends: RecorderEnds) -> NoReturn:
         result = {"error": f"the run could not be stored: {error}"}
     with contextlib.suppress(OSError):
         os.write(ends.result, json.dumps(result).encode())
+        os.close(ends.result)  # the main process need not wait until this one's memory is taken down
     os._exit(0)
 
 
 def _record(recording: Recording, ends: RecorderEnds) -> dict[str, Any]:
     store = recording.open_store()
+    recording.prepare(store)
     tail = _Tail(f"{recording.folder}/events")
     observation = Observation()
     writer: ObjectWriter | None = None
@@ -136,8 +142,8 @@ def _record(recording: Recording, ends: RecorderEnds) -> dict[str, Any]:
                 if recording.as_described is None:
                     code.start()
                     os_packages.prepare(os.fspath(store.cache))
-            if entry[0] in ("n", "p", "v"):
-                path = observation.paths[entry[1]]
+            if entry[0] in _STORED_FOR:
+                path = observation.paths[entry[2 if entry[0] == "b" else 1]]
                 if path.needed:
                     intake.take(path)
             # Only now: the supervisor trusts everything before this to be in the store.

@@ -45,12 +45,14 @@ class Spool:
         self._file = os.open(path, os.O_WRONLY | os.O_CREAT | os.O_APPEND | os.O_CLOEXEC, 0o600)
         self._left = max_bytes
         self._new_filter = new_filter
-        self._filter = new_filter()
+        self._filter: StreamFilter | None = None
         self._over = path + ".truncated"
 
     def write(self, data: bytes) -> None:
         """Take the next bytes of the stream."""
         if self._left:
+            if self._filter is None:
+                self._filter = self._new_filter()
             self._put(self._filter.feed(data))
         elif data:
             self._cut()
@@ -61,11 +63,11 @@ class Spool:
         Should more come all the same (from a process that outlives the job), it is kept only where the stream was cut between
         lines: the two halves of a secret would not be known for one.
         """
-        rest = self._filter.close()
+        rest = self._filter.close() if self._filter is not None else b""
         self._put(rest)
         if rest:
             self._left = 0
-        self._filter = self._new_filter()
+        self._filter = None
 
     def close(self) -> None:
         """Write what was held back, and close the file."""

@@ -38,7 +38,7 @@ def leave_behind(relays: Mapping[int, Relay], listener: int) -> None:
         relays: Those that are open.
         listener: The listener nobody answers on any more; -1 when somebody does.
     """
-    listening = listener >= 0 and not _hung_up(listener)
+    listening = listener >= 0 and not seccomp.has_hung_up(listener)
     for relay in relays.values():
         relay.drain()
     open_relays = [relay for relay in relays.values() if relay.open]
@@ -52,12 +52,6 @@ def leave_behind(relays: Mapping[int, Relay], listener: int) -> None:
         serve_remains(open_relays, listener if listening else -1)
     finally:
         os._exit(0)
-
-
-def _hung_up(listener: int) -> bool:
-    poll = select.poll()
-    poll.register(listener, select.POLLIN)
-    return any(not event & select.POLLIN for _, event in poll.poll(0))
 
 
 def serve_remains(relays: Sequence[Relay], listener: int) -> None:

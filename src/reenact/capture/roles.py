@@ -88,10 +88,10 @@ class Watch(NamedTuple):
 
 
 class Roles(NamedTuple):
-    """What the two observers do; called in freshly forked processes, and must not return."""
+    """Who observes the job."""
 
-    recorder: Callable[[RecorderEnds], NoReturn]
     supervisor: Callable[[SupervisorEnds], NoReturn]
+    """Called in a freshly forked process, and must not return."""
     join: Callable[[int, int, int], socket.socket] | None = None
     """In place of a supervisor of our own: has the one of the recording around this one observe the job, given the process
     ids of job and recorder, and the writable end of the recorder's wake-up pipe; gives the connection to it."""

@@ -15,7 +15,7 @@ import contextlib
 import os
 import signal
 from collections.abc import Callable, Mapping
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from reenact.capture import streams
 from reenact.capture.roles import RecorderEnds, Roles, SupervisorEnds, fork_role
@@ -106,12 +106,22 @@ class Session:
         self._only_the_jobs: list[int] = []
         self._stdin_pipe: tuple[int, int] | None = None
         self._stdin_kept = False
+        self._pipes = _Pipes.make()
+        self._record: Callable[[RecorderEnds], NoReturn] | None = None
 
     def kill(self) -> None:
         """End the job."""
         if self._job:
             with contextlib.suppress(ProcessLookupError):
                 os.kill(self._job, signal.SIGKILL)
+
+    def give_up(self) -> None:
+        """End the recorder: the job will not be recorded, and must not find a child it did not start."""
+        if self._recorder:
+            with contextlib.suppress(ProcessLookupError, ChildProcessError):
+                os.kill(self._recorder, signal.SIGKILL)
+                os.waitpid(self._recorder, 0)
+            self._recorder = 0
 
     # --- the streams
 
@@ -172,17 +182,24 @@ class Session:
 
     # --- the run
 
+    def start_recorder(self, role: Callable[[RecorderEnds], NoReturn]) -> None:
+        """Fork the recorder, after :meth:`prepare`; or, where the job gets a world of its own, when that is there.
+
+        Args:
+            role: What it does; must not return.
+        """
+        self._record = role
+        if not self.command.in_world:
+            self._fork_recorder(role, "")
+
     def run(self, roles: Roles, lock: int) -> Ending:
-        """Run the job to its end and the recording to its own.
+        """Run the job to its end and the recording to its own, after :meth:`start_recorder`.
 
         Args:
             roles: The observers.
             lock: A descriptor whose file lock marks the journal as live; the observers inherit it.
         """
         del lock  # inherited over fork; named here so that callers keep it open
-        pipes = _Pipes.make()
-        if not self.command.in_world:
-            self._start_recorder(roles, pipes, "")
         from reenact.capture.launch import launch  # noqa: PLC0415 - now, while the recorder imports: see the module
 
         reads_stdin = self._stdin_pipe is not None
@@ -192,16 +209,17 @@ class Session:
         self._only_the_jobs.clear()
         self._job = launched.process
         prefix = ""
-        if self.command.in_world:
+        if self.command.in_world and self._record is not None:
             prefix = _open_world(launched.job)
-            self._start_recorder(roles, pipes, prefix)
-        self._share_the_end(pipes.control[1])
-        return self._observe(roles, pipes, launched, prefix)
+            self._fork_recorder(self._record, prefix)
+        self._share_the_end(self._pipes.control[1])
+        return self._observe(roles, self._pipes, launched, prefix)
 
-    def _start_recorder(self, roles: Roles, pipes: _Pipes, prefix: str) -> None:
+    def _fork_recorder(self, role: Callable[[RecorderEnds], NoReturn], prefix: str) -> None:
+        pipes = self._pipes
         ends = RecorderEnds(pipes.wake[0], pipes.control[0], pipes.result[1], self._relays, prefix)
         ours = [pipes.wake[1], pipes.control[1], pipes.result[0], *self._only_the_jobs]
-        self._recorder = fork_role("reenact-record", self.folder, ours, lambda: roles.recorder(ends), detached=False)
+        self._recorder = fork_role("reenact-record", self.folder, ours, lambda: role(ends), detached=False)
         for descriptor in (pipes.wake[0], pipes.control[0], pipes.result[1]):
             os.close(descriptor)
 

@@ -2,20 +2,15 @@
 
 from __future__ import annotations
 
-import ctypes
-import fcntl
 import os
-import platform
 import stat
-import struct
-import termios
 from collections.abc import Iterator
 from typing import Any, Final
 
 __all__ = ["describe", "occupy_closed", "same_file", "unnamed_content", "wants_relay"]
 
 _BLOCK_BYTES: Final = 1 << 20
-_SYS_KCMP: Final = {"x86_64": 312, "aarch64": 272}.get(platform.machine(), -1)
+_SYS_KCMP: Final = {"x86_64": 312, "aarch64": 272}.get(os.uname().machine, -1)
 _KCMP_FILE: Final = 0
 """man 2 kcmp: compare two open file descriptions."""
 
@@ -48,6 +43,8 @@ def describe(descriptor: int) -> dict[str, Any]:
         return {"kind": "closed"}
     mode = found.st_mode
     if stat.S_ISREG(mode):
+        import fcntl  # noqa: PLC0415 - what is no file needs none of it
+
         append = bool(fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_APPEND)
         try:
             offset = found.st_size if append else os.lseek(descriptor, 0, os.SEEK_CUR)
@@ -63,6 +60,10 @@ def describe(descriptor: int) -> dict[str, Any]:
         return {"kind": "socket"}
     if stat.S_ISCHR(mode):
         if os.isatty(descriptor):
+            import fcntl  # noqa: PLC0415 - same
+            import struct  # noqa: PLC0415 - same
+            import termios  # noqa: PLC0415 - same
+
             rows, columns = struct.unpack("4H", fcntl.ioctl(descriptor, termios.TIOCGWINSZ, bytes(8)))[:2]
             return {"kind": "terminal", "rows": rows, "columns": columns}
         if (os.major(found.st_rdev), os.minor(found.st_rdev)) == (1, 3):
@@ -116,10 +117,14 @@ def same_file(first: int, second: int) -> bool:
 def _share_an_opening(first: int, second: int) -> bool:
     """Ask the kernel; where it does not say, different flags or offsets do (``>f 2>f`` at the start cannot be told then)."""
     if _SYS_KCMP >= 0:
+        import ctypes  # noqa: PLC0415 - 5 ms that only two descriptors of one file cost
+
         libc = ctypes.CDLL(None, use_errno=True)
         me = os.getpid()
         answer = libc.syscall(_SYS_KCMP, me, me, _KCMP_FILE, ctypes.c_ulong(first), ctypes.c_ulong(second))
         if answer >= 0:
             return bool(answer == 0)
+    import fcntl  # noqa: PLC0415 - same
+
     marks = [(fcntl.fcntl(d, fcntl.F_GETFL), os.lseek(d, 0, os.SEEK_CUR)) for d in (first, second)]
     return marks[0] == marks[1]

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import stat
 from collections.abc import Callable, Iterable
-from typing import Final
+from typing import Final, Literal
 
 from reenact.capture.interface import FileSystem, Stat
 
@@ -110,6 +110,21 @@ class Walker:
             self._note(path, state)
             return path, state
         return self._walk_slowly(path, follow)
+
+    def glance(self, path: str) -> Stat | Literal[False] | None:
+        """Look at a file in a folder already known, without a note of it: most paths need no more.
+
+        Returns:
+            The lstat of a regular file; None where nothing is there; False where it takes a walk.
+        """
+        head, _, last = path.rpartition("/")
+        if head not in self._folders or last in ("", ".", ".."):
+            return False
+        try:
+            state = self._lstat(path)
+        except OSError:
+            return None
+        return state if stat.S_ISREG(state.st_mode) else False
 
     def _walk_slowly(self, path: str, follow: bool) -> tuple[str, Stat | None]:
         todo, current, links = _names(path), "", 0

@@ -26,7 +26,7 @@ _SETTLING_NS: Final = 60 * 10**9
 
 def claim(folder: str) -> tuple[str, int]:
     """Make a private temporary folder in `folder`; give its path and its lock, to be closed after use."""
-    place = str(atomic.temporary_name(Path(folder)))
+    place = atomic.temporary_name(folder)
     os.mkdir(place, _PRIVATE)
     lock = os.open(f"{place}/{LOCK}", os.O_RDWR | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600)
     fcntl.flock(lock, fcntl.LOCK_SH)

@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from reenact.capture.launch import CLOSED
-from reenact.capture.live import Journal, LiveRun, run_live
+from reenact.capture.live import Journal, LiveRun, RecorderTask, describe, run_live, start_recorder
 from reenact.capture.relay import StreamFilter
 from reenact.capture.session import Command, Ending, Session
 from reenact.capture.trace.stat_answers import Facts, StatAnswers
@@ -75,9 +75,7 @@ def known_contents(bundle: Bundle, manifest: Manifest, upper: str) -> Callable[[
     return known
 
 
-def header_of(
-    bundle: Bundle, execution: Execution, streams: dict[str, dict[str, Any]], *, mode: str = "sealed"
-) -> dict[str, Any]:
+def header_of(bundle: Bundle, execution: Execution, streams: dict[str, dict[str, Any]], *, mode: str) -> dict[str, Any]:
     """Describe the replay as a run of its own: as the record has it, but for its identity.
 
     Args:
@@ -143,22 +141,25 @@ def execute(bundle: Bundle, manifest: Manifest, world: World, execution: Executi
             execution.new_filter,
         )
         streams = session.prepare(as_if=kinds)
-        run = LiveRun(
-            journal=execution.journal,
-            header=header_of(bundle, execution, streams),
-            session=session,
-            redact=execution.redact,
-            as_described=bundle,
+        task = RecorderTask(
             open_store=execution.open_store,
             seal=execution.seal,
+            environment_mode="sealed",
+            as_described=bundle,
+            known=known_contents(bundle, manifest, upper),
+        )
+        begun = start_recorder(execution.journal, session, task)
+        run = LiveRun(
+            header=header_of(bundle, execution, streams, mode=task.environment_mode),
+            redact=execution.redact,
             ignored=(),
             preimage_max_bytes=execution.preimage_max_bytes,
             linger_seconds=0.0,
-            known=known_contents(bundle, manifest, upper),
             stat_answers=StatAnswers(execution.stat_facts, upper) if execution.stat_facts is not None else None,
         )
+        describe(begun, run.header)
         with _deadline(session, execution.timeout_seconds):
-            return run_live(run)
+            return run_live(begun, run)
 
 
 def execute_in_folder(bundle: Bundle, execution: Execution) -> Ending:
@@ -192,19 +193,18 @@ def execute_in_folder(bundle: Bundle, execution: Execution) -> Ending:
         )
         session = Session(command, execution.journal.folder, execution.stream_max_bytes, execution.new_filter)
         streams = session.prepare(as_if=kinds)
+        task = RecorderTask(open_store=execution.open_store, seal=execution.seal, environment_mode="described")
+        begun = start_recorder(execution.journal, session, task)
         run = LiveRun(
-            journal=execution.journal,
-            header=header_of(bundle, execution, streams, mode="described"),
-            session=session,
+            header=header_of(bundle, execution, streams, mode=task.environment_mode),
             redact=execution.redact,
-            open_store=execution.open_store,
-            seal=execution.seal,
             ignored=execution.ignored,
             preimage_max_bytes=execution.preimage_max_bytes,
             linger_seconds=execution.linger_seconds,
         )
+        describe(begun, run.header)
         with _deadline(session, execution.timeout_seconds):
-            return run_live(run)
+            return run_live(begun, run)
 
 
 @contextlib.contextmanager

@@ -103,7 +103,7 @@ class LayerCache:
         contents = {entry.path: entry.digest for entry in entries if entry.digest is not None}
         now = known.recount(f"{place}/{_TREE}", contents, rehash=rehash)
         if now is not None and now != known:
-            atomic.replace(Path(place, _CENSUS), msgspec.json.encode(now), durable=False)
+            atomic.replace(f"{place}/{_CENSUS}", msgspec.json.encode(now), durable=False)
         return now is not None
 
     # --- building
@@ -133,7 +133,7 @@ class LayerCache:
         with contextlib.suppress(FileNotFoundError):
             # Another process may have replaced it meanwhile by a good one.
             if os.path.samestat(os.fstat(lock), os.stat(f"{self._folder}/{name}/{claims.LOCK}")):
-                os.rename(f"{self._folder}/{name}", atomic.temporary_name(Path(self._folder)))
+                os.rename(f"{self._folder}/{name}", atomic.temporary_name(self._folder))
         os.close(lock)
         claims.sweep(self._folder)
 
@@ -147,7 +147,7 @@ class LayerCache:
             with claims.exclusive(place) as free:
                 if not free:
                     continue
-                trash = str(atomic.temporary_name(Path(self._folder)))
+                trash = atomic.temporary_name(self._folder)
                 os.rename(place, trash)
                 remove_tree(trash)
             used_bytes -= self._pool.drop_unused()

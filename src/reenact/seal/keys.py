@@ -11,13 +11,12 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
 import os
 import stat
-from pathlib import Path
 from typing import TYPE_CHECKING, Any, Final, NamedTuple
 
 from reenact import atomic, canonical, clock
+from reenact.atomic import AnyPath
 from reenact.errors import SignatureInvalid, StoreError
 
 if TYPE_CHECKING:
@@ -107,10 +106,12 @@ class SigningKey:
 
 
 def _key_id(der: bytes) -> str:
+    import hashlib  # noqa: PLC0415 - loads the whole of OpenSSL, for which a job's start need not wait
+
     return hashlib.sha256(der).hexdigest()
 
 
-def key_places(environment: Mapping[str, str], store_folder: Path) -> list[Path]:
+def key_places(environment: Mapping[str, str], store_folder: AnyPath) -> list[str]:
     """List where this user's private keys may be kept, the preferred place first: the configuration folder, the store."""
     found = []
     base = environment.get("XDG_CONFIG_HOME", "")
@@ -119,12 +120,12 @@ def key_places(environment: Mapping[str, str], store_folder: Path) -> list[Path]
     if not os.path.isabs(base) and os.path.isabs(home) and os.path.isdir(home):
         base = f"{home}/.config"
     if os.path.isabs(base):
-        found.append(Path(base) / "reenact" / "keys")
-    found.append(store_folder / "private" / str(os.geteuid()))
+        found.append(os.path.join(base, "reenact", "keys"))
+    found.append(os.path.join(store_folder, "private", str(os.geteuid())))
     return found
 
 
-def key_folder(environment: Mapping[str, str], store_folder: Path) -> Path:
+def key_folder(environment: Mapping[str, str], store_folder: AnyPath) -> str:
     """Find where this user's private keys are kept, making the folder: the configuration folder, else inside the store.
 
     Without a usable home (a service account) the key lies in the store, in a folder of its own for each user.
@@ -135,7 +136,7 @@ def key_folder(environment: Mapping[str, str], store_folder: Path) -> Path:
     problem = ""
     for folder in key_places(environment, store_folder):
         try:
-            folder.mkdir(mode=0o700, parents=True, exist_ok=True)
+            os.makedirs(folder, mode=0o700, exist_ok=True)
         except OSError as error:
             problem = f"{folder}: {error.strerror}"
             continue
@@ -145,7 +146,7 @@ def key_folder(environment: Mapping[str, str], store_folder: Path) -> Path:
     raise StoreError(f"there is no place for a private key: {problem}", hint="set XDG_CONFIG_HOME to a folder of yours")
 
 
-def _keep_secret(path: Path, data: bytes) -> bytes:
+def _keep_secret(path: str, data: bytes) -> bytes:
     """Put a secret file unless there is one; give what is there then (another process may have been first)."""
     with contextlib.suppress(FileNotFoundError):
         return _read_secret(path)
@@ -153,7 +154,7 @@ def _keep_secret(path: Path, data: bytes) -> bytes:
     return _read_secret(path)
 
 
-def _read_secret(path: Path) -> bytes:
+def _read_secret(path: str) -> bytes:
     """Read a secret file; StoreError when it is not its owner's alone, OSError when it cannot be read."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:
@@ -166,13 +167,13 @@ def _read_secret(path: Path) -> bytes:
         return file.read()
 
 
-def load_fingerprint_key(folder: Path, store_id: str) -> bytes:
+def load_fingerprint_key(folder: AnyPath, store_id: str) -> bytes:
     """Give the secret that keys fingerprints for a store, made on first use.
 
     Raises:
         StoreError: it cannot be read or made.
     """
-    path = folder / f"{store_id}.fingerprint"
+    path = os.path.join(folder, f"{store_id}.fingerprint")
     try:
         key = _keep_secret(path, os.urandom(_FINGERPRINT_KEY_BYTES))
     except OSError as error:
@@ -184,7 +185,7 @@ def load_fingerprint_key(folder: Path, store_id: str) -> bytes:
     return key
 
 
-def load_signing_key(folder: Path, store_id: str) -> SigningKey:
+def load_signing_key(folder: AnyPath, store_id: str) -> SigningKey:
     """Give the key that signs for a store, made on first use.
 
     Raises:
@@ -192,10 +193,10 @@ def load_signing_key(folder: Path, store_id: str) -> SigningKey:
     """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415 - 18 ms
 
-    path = folder / f"{store_id}.pem"
+    path = os.path.join(folder, f"{store_id}.pem")
     try:
         seed = _from_pem(_keep_secret(path, _to_pem(os.urandom(_RAW_BYTES))))
-        made = clock.from_ns(path.stat().st_mtime_ns)
+        made = clock.from_ns(os.stat(path).st_mtime_ns)
     except (OSError, ValueError) as error:
         raise StoreError(f"the private key {path} cannot be used: {error}") from error
     return SigningKey(Ed25519PrivateKey.from_private_bytes(seed), made)

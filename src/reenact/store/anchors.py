@@ -7,8 +7,7 @@ Deterministic.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 from reenact.store.segments import Range
 from reenact.store.sources import Source
@@ -34,8 +33,7 @@ _ENOUGH: Final = 4
 _LEAST_SCANS: Final = 256 << 20
 
 
-@dataclass(frozen=True, slots=True)
-class _Hit:
+class _Hit(NamedTuple):
     """Bytes found in both."""
 
     new: int

@@ -6,8 +6,9 @@ Deterministic: the same old and new content give the same bytes.
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Final
+
+import msgspec
 
 from reenact import digests
 from reenact.digests import Digest
@@ -43,8 +44,7 @@ _COST: Final[dict[Mode, float]] = {"dense": 1.0, "thorough": 1.2, "sparse": 1.2,
 _UNLIKE: Final = 2.0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class DeltaPolicy:
+class DeltaPolicy(msgspec.Struct, frozen=True, kw_only=True):
     """Which objects are kept as deltas."""
 
     from_bytes: int = 1 << 20
@@ -57,8 +57,7 @@ class DeltaPolicy:
         return 0 < self.from_bytes <= size_bytes and self.most_depth > 0
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Chain:
+class Chain(msgspec.Struct, frozen=True, kw_only=True):
     """What a new version is made against, and its place among the versions."""
 
     base: Source
@@ -152,8 +151,7 @@ def _promise(base: Source, samples: list[tuple[int, bytes]], alone: list[int], s
     return taken / max(sum(alone), 1)
 
 
-@dataclass(frozen=True, slots=True)
-class Coded:
+class Coded(msgspec.Struct, frozen=True):
     """A segment, compressed."""
 
     frame: bytes

@@ -7,12 +7,12 @@ the only way anything gets written, so any number of processes and hosts may sha
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Literal, Protocol
 
 import msgspec
 
+from reenact.atomic import AnyPath
 from reenact.digests import Digest
 
 __all__ = ["Backend", "Finding", "Problem", "check_key"]
@@ -49,7 +49,26 @@ class Backend(Protocol):
         """
         ...
 
-    def put_file_if_absent(self, key: str, path: Path) -> bool:
+    def put_group(self, before: Mapping[str, bytes], key: str, data: bytes) -> bool:
+        """Put values that only this caller puts, then, when they are durable, one as :meth:`put_if_absent` does.
+
+        Where one of the former is there with other bytes, which an attempt left that never came to its end, it is replaced.
+
+        Args:
+            before: Keys and values.
+            key: Of the value that counts.
+            data: That value.
+
+        Returns:
+            Whether that one was put.
+        """
+        for name, value in before.items():
+            if not self.put_if_absent(name, value) and self.get(name) != value:
+                self.delete(name)
+                self.put_if_absent(name, value)
+        return self.put_if_absent(key, data)
+
+    def put_file_if_absent(self, key: str, path: AnyPath) -> bool:
         """Put a finished, fsynced file of :meth:`staging` as a value unless the key is taken; tell whether it was put.
 
         The file is taken over: on return it is gone from `path`, also when the key was taken. After an error it is still
@@ -88,7 +107,7 @@ class Backend(Protocol):
         """Delete a value; nothing happens when there is none. Only the sweep of unreferenced values may call this."""
         ...
 
-    def staging(self) -> Path | None:
+    def staging(self) -> str | None:
         """Give the existing local folder where files for :meth:`put_file_if_absent` are made; None when any will do."""
         ...
 

@@ -2,35 +2,36 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import stat
 from collections.abc import Mapping
-from pathlib import Path
 
+from reenact.atomic import AnyPath
 from reenact.errors import StoreError
 
 __all__ = ["cache_folder", "stat_cache_name", "temporary_folder"]
 
 
-def cache_folder(root: Path, store_id: str, environment: Mapping[str, str]) -> Path:
+def cache_folder(root: AnyPath, store_id: str, environment: Mapping[str, str]) -> str:
     """Choose the folder for derived files: in the store, or, when it cannot be written, in the user's cache.
 
     Raises:
         StoreError: only a shared temporary folder is left, and somebody else holds our name in it.
     """
     if os.access(root, os.W_OK | os.X_OK):
-        return root / "cache"
+        return os.path.join(root, "cache")
     base = environment.get("XDG_CACHE_HOME", "")
     home = environment.get("HOME", "")
     if not os.path.isabs(base) and os.path.isabs(home):
         base = os.path.join(home, ".cache")
     if os.path.isabs(base):
-        return Path(base) / "reenact" / store_id
-    return temporary_folder() / store_id
+        return os.path.join(base, "reenact", store_id)
+    return os.path.join(temporary_folder(), store_id)
 
 
-def temporary_folder() -> Path:
+def temporary_folder() -> str:
     """Give a folder of ours among everybody's temporary files.
 
     Raises:
@@ -38,10 +39,11 @@ def temporary_folder() -> Path:
     """
     import tempfile  # noqa: PLC0415 - 8 ms, hardly ever needed
 
-    folder = Path(tempfile.gettempdir()) / f"reenact-{os.geteuid()}"
+    folder = os.path.join(tempfile.gettempdir(), f"reenact-{os.geteuid()}")
     try:
-        folder.mkdir(mode=0o700, exist_ok=True)
-        found = folder.lstat()
+        with contextlib.suppress(FileExistsError):
+            os.mkdir(folder, mode=0o700)
+        found = os.lstat(folder)
     except OSError as error:
         raise StoreError(f"no folder for caches: {error}", hint="set HOME or XDG_CACHE_HOME") from error
     # Whoever could write there could tell us false digests of files.

@@ -9,8 +9,7 @@ import contextlib
 import os
 import re
 from functools import cached_property
-from pathlib import Path
-from typing import Any, Final
+from typing import TYPE_CHECKING, Any, Final
 
 from reenact import atomic
 from reenact.errors import KeyAbsent, StoreError
@@ -20,11 +19,13 @@ from reenact.store.failures import store_error
 from reenact.store.index import ObjectIndex
 from reenact.store.interface import Backend
 from reenact.store.local import cache_folder, stat_cache_name, temporary_folder
-from reenact.store.objects import ObjectReader
 from reenact.store.public_keys import PublicKeyFolder
 from reenact.store.runs import Runs
 from reenact.store.statcache import StatCache
 from reenact.store.writer import ObjectWriter, temporary_prefix
+
+if TYPE_CHECKING:
+    from reenact.store.objects import ObjectReader
 
 __all__ = ["FORMAT", "Store", "open_store"]
 
@@ -37,7 +38,7 @@ _ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 class Store:
     """An open store. Usable across a fork; its parts say what they allow among threads."""
 
-    def __init__(self, *, backend: Backend, store_id: str, journals: Path, cache: Path) -> None:
+    def __init__(self, *, backend: Backend, store_id: str, journals: str, cache: str) -> None:
         """Put a store together; see :func:`open_store`.
 
         Args:
@@ -53,12 +54,18 @@ class Store:
         self.runs = Runs(backend)
         self.keys = PublicKeyFolder(backend)
         self._index = ObjectIndex(backend, os.path.join(cache, "objects.sqlite"))
-        self.objects = ObjectReader(backend, self._index)
 
     @property
     def location(self) -> str:
         """What a person would write to name this store."""
         return self.backend.location
+
+    @cached_property
+    def objects(self) -> ObjectReader:
+        """Its objects."""
+        from reenact.store.objects import ObjectReader  # noqa: PLC0415 - 10 ms that most recordings do not need
+
+        return ObjectReader(self.backend, self._index)
 
     @cached_property
     def stats(self) -> StatCache:
@@ -99,7 +106,7 @@ class Store:
             self.stats.close()
 
     def _staging(self) -> str:
-        return os.fspath(self.backend.staging() or temporary_folder())
+        return self.backend.staging() or temporary_folder()
 
 
 def open_store(location: str, *, create: bool) -> Store:
@@ -115,7 +122,7 @@ def open_store(location: str, *, create: bool) -> Store:
     scheme, separator, _ = location.partition("://")
     if separator:
         raise StoreError(f"no store can be opened at {location!r}: {scheme} is not known", hint="name a folder")
-    root = Path(os.path.abspath(location))
+    root = os.path.abspath(location)
     backend = FolderBackend(root)
     try:
         description = backend.get(_DESCRIPTION)
@@ -129,12 +136,12 @@ def open_store(location: str, *, create: bool) -> Store:
     return Store(
         backend=backend,
         store_id=store_id,
-        journals=root / "journals",
+        journals=os.path.join(root, "journals"),
         cache=cache_folder(root, store_id, dict(os.environ)),
     )
 
 
-def _create(root: Path, backend: FolderBackend) -> bytes:
+def _create(root: str, backend: FolderBackend) -> bytes:
     """Make a store, or lose to another process that does; give its description."""
     from reenact import canonical  # noqa: PLC0415 - only where a store is made
 
@@ -146,11 +153,11 @@ def _create(root: Path, backend: FolderBackend) -> bytes:
     }
     try:
         # It will hold copies of whatever jobs read, so at first it is for its owner alone; opening it is one chmod.
-        root.parent.mkdir(parents=True, exist_ok=True)
+        os.makedirs(os.path.dirname(root), exist_ok=True)
         with contextlib.suppress(FileExistsError):
-            root.mkdir(mode=0o700)
+            os.mkdir(root, mode=0o700)
         # A store often lies in a work tree; its content is never meant for git.
-        atomic.put_if_absent(root / ".gitignore", b"*\n", durable=False)
+        atomic.put_if_absent(os.path.join(root, ".gitignore"), b"*\n", durable=False)
     except OSError as error:
         raise store_error(error, f"make a store at {root}") from error
     backend.put_if_absent(_DESCRIPTION, canonical.dumps_plain(description) + b"\n")

@@ -75,10 +75,13 @@ class Runs:
 
         key = self._bundle_key(run_id)
         if not self._backend.exists(key):
-            self._put_view(run_id, "inputs/pointers.jsonl", pointer_lines(bundle.inputs))
-            self._put_view(run_id, "transformations/map.json", canonical.dumps_plain(bundle.transformation_map))
-            self._put_view(run_id, "outputs/pointers.jsonl", pointer_lines(bundle.outputs))
-            if self._backend.put_if_absent(key, _pack(envelope)):
+            views = {
+                self._key(run_id, "inputs/pointers.jsonl"): pointer_lines(bundle.inputs),
+                self._key(run_id, "transformations/map.json"): canonical.dumps_plain(bundle.transformation_map),
+                self._key(run_id, "outputs/pointers.jsonl"): pointer_lines(bundle.outputs),
+            }
+            # What views an attempt left that never came to its bundle is replaced: there was no run, and nothing refers to it.
+            if self._backend.put_group(views, key, _pack(envelope)):
                 return True
         if self.envelope(run_id) != envelope:
             raise StoreError(
@@ -143,13 +146,6 @@ class Runs:
             for replay in replays
             if is_run_id(replay)
         ]
-
-    def _put_view(self, run_id: RunId, name: str, data: bytes) -> None:
-        key = self._key(run_id, name)
-        if not self._backend.put_if_absent(key, data) and self._backend.get(key) != data:
-            # Left by an attempt that never came to its bundle; until then there is no run, and nothing refers to it.
-            self._backend.delete(key)
-            self._backend.put_if_absent(key, data)
 
     def _bundle_key(self, run_id: RunId) -> str:
         return self._key(run_id, "bundle.dsse.json.zst")

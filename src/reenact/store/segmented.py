@@ -10,8 +10,9 @@ import hashlib
 import os
 import threading
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from typing import Final
+
+import msgspec
 
 from reenact.errors import KeyAbsent
 from reenact.store import prefix
@@ -41,14 +42,13 @@ _IN_FLIGHT_BYTES: Final = 4 << 20
 _NO_RANGES: Final[tuple[Range, ...]] = ()
 
 
-@dataclass(slots=True)
-class _Output:
+class _Output(msgspec.Struct):
     """A file of frames."""
 
     spool: Spool
-    segments: list[Segment] = field(default_factory=list)
+    segments: list[Segment] = []
     stored_bytes: int = 0
-    sha256: hashlib._Hash = field(default_factory=hashlib.sha256)
+    sha256: hashlib._Hash = msgspec.field(default_factory=hashlib.sha256)
 
     def begin(self) -> None:
         """Keep the place of the header, which is known at the end."""

@@ -27,9 +27,10 @@ from __future__ import annotations
 
 import hashlib
 import struct
-from dataclasses import dataclass
 from itertools import accumulate
 from typing import Final
+
+import msgspec
 
 from reenact.store.compression import Corrupt, decompress
 from reenact.store.forms import Malformed
@@ -67,24 +68,21 @@ _LARGEST_TABLE_BYTES: Final = 64 << 20
 """Some 2.5 million segments, 5 TB of content."""
 
 
-@dataclass(frozen=True, slots=True)
-class Range:
+class Range(msgspec.Struct, frozen=True):
     """Some bytes of the base's content."""
 
     offset: int
     length: int
 
 
-@dataclass(frozen=True, slots=True)
-class Segment:
+class Segment(msgspec.Struct, frozen=True):
     """One frame."""
 
     stored_bytes: int
     ranges: tuple[Range, ...]
 
 
-@dataclass(frozen=True, slots=True, kw_only=True)
-class Table:
+class Table(msgspec.Struct, frozen=True, kw_only=True):
     """What is known of an object in segments beside its frames."""
 
     content_bytes: int

@@ -9,7 +9,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable
-from pathlib import Path
 
 from reenact.errors import StoreError
 from reenact.store.backends.folder import VALUE_MODE
@@ -35,7 +34,7 @@ class Spool:
         Raises:
             StoreError: it cannot be created.
         """
-        self.path = Path(path)
+        self.path = path
         self._worker = worker
         self._failure: Exception | None = None
         try:
@@ -79,7 +78,7 @@ class Spool:
         def remove() -> None:
             self._close()
             with contextlib.suppress(OSError):
-                self.path.unlink()
+                os.unlink(self.path)
 
         self._worker.submit(remove)
 

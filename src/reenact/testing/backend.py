@@ -103,10 +103,22 @@ class BackendContract:
         assert backend.put_if_absent("f/k", b"new")
         assert backend.get("f/k") == b"new"
 
+    def test_puts_a_group(self, backend: Backend) -> None:
+        """The value that counts once, and with it what belongs to it; what a failed attempt left is replaced."""
+        backend.put_if_absent("g/one/a", b"left behind")
+        before = {"g/one/a": b"a", "g/two/b": b"", "g/c": b"c"}
+        assert backend.put_group(before, "g/last", b"counts")
+        assert {key: backend.get(key) for key in before} == before
+        assert backend.get("g/last") == b"counts"
+        assert not backend.put_group(before, "g/last", b"other")
+        assert backend.get("g/last") == b"counts"
+        assert list(backend.list("")) == ["g/c", "g/last", "g/one/a", "g/two/b"]
+        assert backend.put_group({}, "alone", b"1")
+
     def test_takes_over_a_file(self, backend: Backend, tmp_path: Path) -> None:
         """Whether the key was free or not."""
         for content, won in ((b"one", True), (b"two", False)):
-            path = (backend.staging() or tmp_path) / ".tmp-file"
+            path = Path(backend.staging() or tmp_path, ".tmp-file")
             path.write_bytes(content)
             assert backend.put_file_if_absent("files/f", path) is won
             assert not path.exists()
@@ -114,7 +126,7 @@ class BackendContract:
 
     def test_temporary_files_are_not_values(self, backend: Backend, tmp_path: Path) -> None:
         """What lies in the staging folder is seen by nothing."""
-        path = (backend.staging() or tmp_path) / ".tmp-file"
+        path = Path(backend.staging() or tmp_path, ".tmp-file")
         path.write_bytes(b"")
         backend.put_if_absent("k", b"")
         assert list(backend.list("")) == ["k"]

@@ -48,9 +48,9 @@ def owners(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.fixture
 def store(settings: Settings, owners: Path) -> Iterator[Store]:
     found = open_store(settings.store, create=True)
-    found.cache.mkdir(parents=True)
+    os.makedirs(found.cache)
     for index in owners.iterdir():
-        os.link(index, found.cache / index.name)
+        os.link(index, f"{found.cache}/{index.name}")
     yield found
     found.close()
 
@@ -64,7 +64,7 @@ def root(tmp_path: Path) -> Path:
 
 def left(store: Store, *records: list[Any], number: int = 1) -> str:
     """Leave a journal behind, with its lock file; give its folder."""
-    folder = store.journals / run_id(number)
+    folder = Path(store.journals, run_id(number))
     folder.mkdir(parents=True)
     (folder / "lock").touch()
     journals.write(folder / "events", *records)
@@ -105,7 +105,7 @@ def test_a_job_that_had_not_begun_leaves_nothing(store: Store, root: Path) -> No
     journals.write(root / "whole", first(root))
     whole = (root / "whole").read_bytes()
     for number, content in enumerate((None, b"", whole[:7], whole[:-1]), start=1):
-        folder = store.journals / run_id(number)
+        folder = Path(store.journals, run_id(number))
         folder.mkdir(parents=True)
         if content is not None:
             (folder / "events").write_bytes(content)
@@ -118,20 +118,20 @@ def test_a_live_recording_is_left_alone(store: Store, root: Path) -> None:
     journal = begin(store.location, RunId(run_id(1)))
     try:
         journals.write(f"{journal.folder}/events", first(root))
-        assert abandoned(str(store.journals)) == []
+        assert abandoned(store.journals) == []
         assert recovered(store, journal.folder) is None
         assert os.path.exists(f"{journal.folder}/events")
     finally:
         os.close(journal.lock)
         os.close(journal.events)
-    assert abandoned(str(store.journals)) == [journal.folder]
+    assert abandoned(store.journals) == [journal.folder]
 
 
 def test_what_is_no_journal_is_not_looked_at(store: Store) -> None:
-    (store.journals / "notes").mkdir(parents=True)
-    (store.journals / "lock").touch()
-    assert abandoned(str(store.journals)) == []
-    assert abandoned(str(store.journals / "missing")) == []
+    Path(store.journals, "notes").mkdir(parents=True)
+    Path(store.journals, "lock").touch()
+    assert abandoned(store.journals) == []
+    assert abandoned(f"{store.journals}/missing") == []
 
 
 def test_a_journal_removed_by_another_process_before_it_was_locked_is_begun_again(
@@ -144,7 +144,7 @@ def test_a_journal_removed_by_another_process_before_it_was_locked_is_begun_agai
     def flock(descriptor: int, operation: int) -> None:
         if not met:
             met.append(descriptor)
-            folder = store.journals / run_id(1)
+            folder = Path(store.journals, run_id(1))
             (folder / "lock").unlink()
             folder.rmdir()
         real(descriptor, operation)
@@ -152,9 +152,9 @@ def test_a_journal_removed_by_another_process_before_it_was_locked_is_begun_agai
     monkeypatch.setattr(fcntl, "flock", flock)
     journal = begin(store.location, RunId(run_id(1)))
     os.close(journal.events)
-    assert abandoned(str(store.journals)) == []
+    assert abandoned(store.journals) == []
     os.close(journal.lock)
-    assert abandoned(str(store.journals)) == [journal.folder]
+    assert abandoned(store.journals) == [journal.folder]
 
 
 def test_a_replay_that_was_cut_off_is_dropped(store: Store, root: Path) -> None:

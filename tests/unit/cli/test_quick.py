@@ -88,3 +88,33 @@ def test_the_short_way_imports_no_click_and_no_rich() -> None:
     )
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
     assert done.stdout == "[]\n"
+
+
+@pytest.mark.parametrize(
+    "modules",
+    [
+        "reenact.actions.record reenact.settings",  # until the recorder is forked
+        "reenact.capture.redact reenact.capture.conditions reenact.capture.launch",
+        "reenact.capture.waiting reenact.capture.watcher",
+        "reenact.capture.recorder reenact.store.opening reenact.model.statement reenact.seal.verify",
+    ],
+)
+def test_no_process_of_a_recording_imports_what_takes_longer_than_all_it_does(modules: str) -> None:
+    code = (
+        "import importlib, sys\nfor name in sys.argv[1].split():\n    importlib.import_module(name)\n"
+        "heavy = {'dataclasses', 'pathlib', 'subprocess', 'logging', 'asyncio', 'urllib', 'tempfile', 'click'}\n"
+        "heavy |= {'reenact.store.objects', 'reenact.store.delta', 'reenact.store.segmented', 'reenact.capture.owner_index'}\n"
+        "print(sorted(heavy & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code, modules], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
+def test_nothing_is_redacted_or_launched_before_the_recorder_is_forked() -> None:
+    code = (
+        "import sys\nfrom reenact.actions import record\nfrom reenact.settings import load\n"
+        "late = {'reenact.capture.redact', 'reenact.capture.conditions', 'reenact.seal.keys', 'socket', 'ctypes', 'hashlib'}\n"
+        "print(sorted((late | {'msgspec'}) & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"

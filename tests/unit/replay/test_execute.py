@@ -223,7 +223,7 @@ def test_the_replay_is_a_run_of_its_own_that_is_like_the_record() -> None:
     bundle = replace(
         plain, launch=replace(plain.launch, argv=("x", "\\xff"), stdin=Stream(kind="pipe", pointer=pointer))
     )
-    found = header_of(bundle, execution(), {"stdin": {"kind": "pipe"}})
+    found = header_of(bundle, execution(), {"stdin": {"kind": "pipe"}}, mode="described")
     assert (found["run_id"], found["replay_of"], found["started_ns"]) == (bundles.run_id(9), bundle.run_id, 5)
     assert (found["argv"], found["cwd"], found["labels"]) == (["x", "\udcff"], ROOT, {"a": "b"})
-    assert (found["parameters"], found["environment_mode"]) == ({"day": "1"}, "sealed")
+    assert (found["parameters"], found["environment_mode"]) == ({"day": "1"}, "described")

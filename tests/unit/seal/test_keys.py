@@ -24,13 +24,13 @@ def _load_both(folder: Path) -> None:
 
 def test_keys_are_made_once_for_their_owner_alone(tmp_path: Path) -> None:
     folder = key_folder({"XDG_CONFIG_HOME": str(tmp_path / "config")}, tmp_path / "store")
-    assert folder == tmp_path / "config" / "reenact" / "keys"
+    assert folder == str(tmp_path / "config" / "reenact" / "keys")
     key, secret = load_signing_key(folder, STORE), load_fingerprint_key(folder, STORE)
     assert load_signing_key(folder, STORE).public == key.public
     assert load_fingerprint_key(folder, STORE) == secret
     assert len(secret) == 32
-    assert (folder.stat().st_mode & 0o777) == 0o700
-    assert {path.stat().st_mode & 0o777 for path in folder.iterdir()} == {0o600}
+    assert (Path(folder).stat().st_mode & 0o777) == 0o700
+    assert {path.stat().st_mode & 0o777 for path in Path(folder).iterdir()} == {0o600}
     assert load_signing_key(folder, "another").public.key_id != key.public.key_id
 
 
@@ -38,13 +38,12 @@ def test_where_keys_go(tmp_path: Path) -> None:
     home, store = tmp_path / "home", tmp_path / "store"
     home.mkdir()
     own = store / "private" / str(os.geteuid())
-    assert key_folder({"HOME": str(home)}, store) == home / ".config" / "reenact" / "keys"
-    assert (
-        key_folder({"HOME": str(home), "XDG_CONFIG_HOME": "relative"}, store) == home / ".config" / "reenact" / "keys"
-    )
-    assert key_folder({"HOME": str(tmp_path / "nobody")}, store) == own
+    at_home = str(home / ".config" / "reenact" / "keys")
+    assert key_folder({"HOME": str(home)}, store) == at_home
+    assert key_folder({"HOME": str(home), "XDG_CONFIG_HOME": "relative"}, store) == at_home
+    assert key_folder({"HOME": str(tmp_path / "nobody")}, store) == str(own)
     assert not (tmp_path / "nobody").exists()
-    assert key_folder({}, store) == own
+    assert key_folder({}, store) == str(own)
     assert (own.stat().st_mode & 0o777) == 0o700
 
 
@@ -175,7 +174,7 @@ def test_a_place_that_cannot_be_used_is_passed_over_and_no_place_is_told(tmp_pat
     (tmp_path / "config").write_bytes(b"")
     environment = {"XDG_CONFIG_HOME": str(tmp_path / "config")}
     store = tmp_path / "store"
-    assert key_folder(environment, store) == store / "private" / str(os.geteuid())
+    assert key_folder(environment, store) == f"{store}/private/{os.geteuid()}"
     (tmp_path / "other").write_bytes(b"")
     with pytest.raises(StoreError, match=r"no place for a private key: .*Not a directory") as caught:
         key_folder(environment, tmp_path / "other")
@@ -188,7 +187,7 @@ def test_a_folder_that_may_not_be_written_is_passed_over(tmp_path: Path) -> None
     folder.mkdir(parents=True)
     folder.chmod(0o500)
     store = tmp_path / "store"
-    assert key_folder({"XDG_CONFIG_HOME": str(tmp_path / "config")}, store) == store / "private" / str(os.geteuid())
+    assert key_folder({"XDG_CONFIG_HOME": str(tmp_path / "config")}, store) == f"{store}/private/{os.geteuid()}"
 
 
 def test_a_folder_in_the_place_of_a_key_is_told(tmp_path: Path) -> None:

@@ -74,16 +74,16 @@ def test_a_place_of_another_kind_is_refused(tmp_path: Path) -> None:
 
 
 def test_where_caches_go(tmp_path: Path) -> None:
-    assert cache_folder(tmp_path, "id", {"HOME": "/home/u"}) == tmp_path / "cache"
+    assert cache_folder(tmp_path, "id", {"HOME": "/home/u"}) == str(tmp_path / "cache")
     unwritable = tmp_path / "nothing"
-    assert cache_folder(unwritable, "id", {"HOME": "/home/u"}) == Path("/home/u/.cache/reenact/id")
-    assert cache_folder(unwritable, "id", {"HOME": "/h", "XDG_CACHE_HOME": "/c"}) == Path("/c/reenact/id")
-    assert cache_folder(unwritable, "id", {"HOME": "/h", "XDG_CACHE_HOME": "c"}) == Path("/h/.cache/reenact/id")
+    assert cache_folder(unwritable, "id", {"HOME": "/home/u"}) == "/home/u/.cache/reenact/id"
+    assert cache_folder(unwritable, "id", {"HOME": "/h", "XDG_CACHE_HOME": "/c"}) == "/c/reenact/id"
+    assert cache_folder(unwritable, "id", {"HOME": "/h", "XDG_CACHE_HOME": "c"}) == "/h/.cache/reenact/id"
 
 
 def test_without_a_home_caches_go_to_a_folder_of_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("tempfile.tempdir", str(tmp_path))
-    found = cache_folder(tmp_path / "nothing", "id", {})
+    found = Path(cache_folder(tmp_path / "nothing", "id", {}))
     assert found.parent.parent == tmp_path
     found.parent.chmod(0o777)
     with pytest.raises(StoreError, match="not ours alone"):

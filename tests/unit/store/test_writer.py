@@ -238,3 +238,20 @@ def test_the_empty_object(store: Store) -> None:
     writer.commit()
     assert store.objects.read(EMPTY) == b""
     assert store.objects.size(EMPTY) == 0
+
+
+def test_what_is_likely_held_is_stored_where_it_is_not(
+    store: Store, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    path = tmp_path / "f"
+    content = os.urandom(1 << 20) * 3
+    path.write_bytes(content)
+    for limit in (1 << 30, 1 << 20):  # looked for first, and too large to be read twice
+        monkeypatch.setattr("reenact.store.writer._LARGEST_READ_TWICE", limit)
+        for expected in (limit == 1 << 30, False):
+            with path.open("rb") as file:
+                writer = store.writer(RUN)
+                added = writer.add_descriptor(file.fileno(), likely_held=True)
+                writer.commit()
+            assert (added.new, added.size_bytes) == (expected, len(content))
+            assert store.objects.read(added.digest) == content

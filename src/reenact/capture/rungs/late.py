@@ -205,6 +205,12 @@ class LateJournal:
 
     def emit(self, record: list[Any]) -> int:
         """Take a record of :class:`FileStates`."""
+        if record[0] == "b":
+            _, actor, path, *fields = record
+            if fields:
+                self.emit(["e", path, *fields])
+            self._write(["a", actor, path, "r"])
+            record = ["n", path]
         if record[0] == "n":
             self._needs.append(record[1])
             return _NOT_YET

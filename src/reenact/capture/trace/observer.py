@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import os
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, field
 
 from reenact.capture.files import FileStates
 from reenact.capture.journal import JournalWriter
@@ -14,32 +13,57 @@ from reenact.capture.trace.processes import ROOT
 __all__ = ["Observer"]
 
 
-@dataclass(slots=True, kw_only=True)
 class Observer:
     """The whole tree, or the part of it below a nested ``reenact run``.
 
     In its own journal the process at the top is always ``1``: a nested run is recorded, and replayed, as if it were alone.
     """
 
-    root: str
-    """The actor at the top of it, in the whole tree."""
-    states: FileStates
-    journal: JournalWriter
-    wake: int
-    """A descriptor; a byte written to it tells the recorder that the journal has grown."""
-    redact: Callable[[Sequence[str]], Sequence[str]]
-    """Takes the secrets out of a command line."""
-    calls: int = 0
-    """Notifications that came from its part of the tree."""
-    contacts: set[tuple[str, str, str]] = field(default_factory=set)
-    """Actor, kind and name of the contacts that have been told of."""
-    bound: set[str] = field(default_factory=set)
-    """Abstract socket names that its own processes serve."""
-    stdin: tuple[int, int] | None = None
-    """Device and inode of its own standard input, while nobody was seen to read from it."""
-    stdin_read: Callable[[], None] | None = None
-    """Called when somebody does."""
-    _gaps: set[tuple[str, str, str]] = field(default_factory=set)
+    __slots__ = (
+        "_gaps",
+        "bound",
+        "calls",
+        "contacts",
+        "journal",
+        "redact",
+        "root",
+        "states",
+        "stdin",
+        "stdin_read",
+        "wake",
+    )
+
+    def __init__(
+        self,
+        *,
+        root: str,
+        states: FileStates,
+        journal: JournalWriter,
+        wake: int,
+        redact: Callable[[Sequence[str]], Sequence[str]],
+    ) -> None:
+        """Make one, which has the recorder work while the job does, however busy that keeps the supervisor.
+
+        Args:
+            root: The actor at the top of it, in the whole tree.
+            states: What became of its files.
+            journal: Where it is told.
+            wake: A descriptor; a byte written to it tells the recorder that the journal has grown.
+            redact: Takes the secrets out of a command line.
+        """
+        self.root, self.states, self.journal, self.wake, self.redact = root, states, journal, wake, redact
+        self.calls = 0
+        """Notifications that came from its part of the tree."""
+        self.contacts: set[tuple[str, str, str]] = set()
+        """Actor, kind and name of the contacts that have been told of."""
+        self.bound: set[str] = set()
+        """Abstract socket names that its own processes serve."""
+        self.stdin: tuple[int, int] | None = None
+        """Device and inode of its own standard input, while nobody was seen to read from it."""
+        self.stdin_read: Callable[[], None] | None = None
+        """Called when somebody does."""
+        self._gaps: set[tuple[str, str, str]] = set()
+        journal.after_flush = self._tell
 
     def covers(self, actor: str) -> bool:
         """Tell whether a process belongs to this run."""
@@ -65,10 +89,6 @@ class Observer:
         """Make what was seen visible to the recorder."""
         self.journal.flush()
         self._tell()
-
-    def __post_init__(self) -> None:
-        """Have the recorder work while the job does, however busy that keeps the supervisor."""
-        self.journal.after_flush = self._tell
 
     def _tell(self) -> None:
         # It may be behind (the pipe is full) or gone (the journal is recovered later).

@@ -22,6 +22,7 @@ __all__ = [
     "NOTIFICATION_BYTES",
     "answer_blindly",
     "continue_call",
+    "has_hung_up",
     "install",
     "is_waiting",
     "probe",
@@ -172,10 +173,18 @@ def is_waiting(listener: int, notification: int) -> bool:
     return True
 
 
+def has_hung_up(listener: int) -> bool:
+    """Tell whether all filtered processes have ended, and no call of theirs waits."""
+    poll = select.poll()
+    poll.register(listener, select.POLLIN)
+    return any(not event & select.POLLIN for _, event in poll.poll(0))
+
+
 def release_stranded(listener: int, heard: int, held: Container[int] = ()) -> int:
     """Let the calls through that somebody who is gone had received and not answered; give their number.
 
-    The kernel hands a notification out once, and numbers them one after the other (kernel/seccomp.c, next_id), so what was
+    Where no filtered process is left there can be none, and nobody is asked: that is how most recordings end. Else the kernel is
+    asked some thousand times. It hands a notification out once, and numbers them one after the other (kernel/seccomp.c, next_id), so what was
     received last is at or soon after the number heard last.
 
     Args:
@@ -183,6 +192,8 @@ def release_stranded(listener: int, heard: int, held: Container[int] = ()) -> in
         heard: A number that is known to have been received, and nothing before it stranded.
         held: Numbers that somebody still answers.
     """
+    if has_hung_up(listener):
+        return 0
     found = 0
     for notification in range(heard, heard + _STRANDED_RANGE):
         if notification not in held and is_waiting(listener, notification % (1 << 64)):

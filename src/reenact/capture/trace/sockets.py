@@ -6,16 +6,14 @@ import os
 import socket
 import struct
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import Final
+from typing import Final, NamedTuple
 
 __all__ = ["Address", "belongs_to", "parse"]
 
 _TCP_LISTEN: Final = b"0A"
 
 
-@dataclass(frozen=True, slots=True)
-class Address:
+class Address(NamedTuple):
     """Where a socket call leads."""
 
     kind: str

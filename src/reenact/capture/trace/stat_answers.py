@@ -7,7 +7,6 @@ are answered from the record, for every path the replay has not changed itself.
 from __future__ import annotations
 
 import os
-import platform
 import struct
 from collections.abc import Mapping
 from typing import Final
@@ -54,7 +53,7 @@ class StatAnswers:
         device, inode, links, ctime, blocks, uid, gid, mode, size, mtime, rdev = facts
         modified, changed = divmod(int(mtime), _SECOND), divmod(int(ctime), _SECOND)
         times = (*modified, *modified, *changed)
-        if platform.machine() == "x86_64":
+        if os.uname().machine == "x86_64":
             return _X86_64.pack(device, int(inode), links, mode, uid, gid, 0, rdev, size, _BLOCK_BYTES, blocks, *times)
         return _GENERIC.pack(
             device, int(inode), mode, links, uid, gid, rdev, 0, size, _BLOCK_BYTES, 0, blocks, *times, 0, 0

@@ -32,6 +32,7 @@ __all__ = ["Supervisor"]
 
 _AT_SYMLINK_NOFOLLOW: Final = 0x100
 _AT_SYMLINK_FOLLOW: Final = 0x400
+_AT_EMPTY_PATH: Final = 0x1000
 _CLONE_NEWNS: Final = 0x20000
 _CHANGES: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 _WIDE: Final = 8
@@ -189,11 +190,10 @@ class Supervisor:
         return False
 
     def _patience_milliseconds(self, deadline: float | None) -> float | None:
-        patience: float | None = None
-        if any(observer.journal.pending for observer in self._observers):
-            patience = _IDLE_MILLISECONDS
-        elif self.between is not None:
-            patience = _TICK_MILLISECONDS
+        patience: float | None = None if self.between is None else _TICK_MILLISECONDS
+        for observer in self._observers:
+            if observer.journal.pending:
+                patience = _IDLE_MILLISECONDS
         if deadline is None:
             return patience
         left = max(deadline - time.monotonic(), 0) * 1000
@@ -205,9 +205,8 @@ class Supervisor:
             return
         notification, thread, _, number, arch, _, *arguments = seccomp.unpack(self._buffer)
         if self.heard is not None:
-            self.heard[:8] = notification.to_bytes(
-                8, "little"
-            )  # so that the main process can answer it, should we be killed
+            # So that the main process can answer it, should we be killed.
+            self.heard[:8] = notification.to_bytes(8, "little")
         later = self._book(thread, number, arch, arguments)
         if later is _answered:
             seccomp.respond(self.listener, notification, 0)
@@ -226,7 +225,8 @@ class Supervisor:
         handler, call = self._handlers[arch, number]
         try:
             for observer in self._observers:
-                observer.states.settle(thread)
+                if observer.states.unsettled:
+                    observer.states.settle(thread)
             actor = self._processes.actor(thread)
             if self._aside and call.kind != "exit" and self._is_aside(actor):
                 return None
@@ -443,6 +443,8 @@ class Supervisor:
 
     def _on_stat(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> Later | None:
         if self.stat_answers is None:
+            if call.flags >= 0 and arguments[call.flags] & _AT_EMPTY_PATH and self._is_fstat(thread, call, arguments):
+                return None
             return self._on_probe(thread, actor, call, arguments, arch)
         path = self._path(thread, call, arguments)
         if not path or is_special(path) or self._pointer_bytes[arch] != _WIDE:
@@ -456,6 +458,17 @@ class Supervisor:
         answer = self.stat_answers.statx(facts) if call is CALLS["statx"] else self.stat_answers.stat(facts)
         self._memory.write(thread, arguments[call.buffer], answer)
         return _answered
+
+    def _is_fstat(self, thread: int, call: Call, arguments: list[int]) -> bool:
+        """Tell whether a call asks about an open file, which was booked when it was opened.
+
+        That is how the GNU C library's fstat enters the kernel, which a job's every open is followed by; fstat itself is not even
+        observed.
+        """
+        path = arguments[call.path]
+        if arguments[call.folder] & 0xFFFF_FFFF == AT_FDCWD:
+            return False  # it asks about the working folder
+        return not path or self._memory.read(self._processes.process(thread), path, 1) == b"\0"
 
     def _on_listing(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> Later | None:  # noqa: ARG002
         path = os.readlink(f"/proc/{thread}/fd/{arguments[0] & 0xFFFF_FFFF}")

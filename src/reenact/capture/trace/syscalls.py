@@ -7,9 +7,8 @@ differ only in where the folder descriptor, the path and the flags stand. Source
 
 from __future__ import annotations
 
-import platform
-from dataclasses import dataclass
-from typing import Final
+import os
+from typing import Final, NamedTuple
 
 __all__ = ["ABIS", "AT_FDCWD", "CALLS", "NATIVE", "STAT_CALLS", "STDIN_CALLS", "Abi", "Call"]
 
@@ -17,8 +16,7 @@ AT_FDCWD: Final = 0xFFFF_FF9C
 """-100 as the 32 bits the kernel looks at."""
 
 
-@dataclass(frozen=True, slots=True)
-class Call:
+class Call(NamedTuple):
     """How to read the arguments of a system call; an index of -1 means: it has no such argument."""
 
     kind: str
@@ -172,8 +170,7 @@ _I386: Final = {
 }  # fmt: skip
 
 
-@dataclass(frozen=True, slots=True)
-class Abi:
+class Abi(NamedTuple):
     """One way of entering the kernel: its audit number and its system-call numbers."""
 
     name: str
@@ -194,7 +191,7 @@ _X86_32 = Abi("i386", 0x4000_0003, (*_X86_32_NUMBERS, *_NEWEST.items()), 4)
 
 _BY_MACHINE: Final = {"x86_64": (_X86, _X86_32), "aarch64": (_ARM,)}
 
-ABIS: Final[tuple[Abi, ...]] = _BY_MACHINE.get(platform.machine(), ())
+ABIS: Final[tuple[Abi, ...]] = _BY_MACHINE.get(os.uname().machine, ())
 """What a process on this machine can use, the native one first; empty where the kernel rung does not exist."""
 
 NATIVE: Final[Abi | None] = ABIS[0] if ABIS else None

@@ -7,6 +7,7 @@ The process is stopped in a system call while we read, but another of its thread
 from __future__ import annotations
 
 import os
+import sys
 from collections import OrderedDict
 from typing import Final
 
@@ -17,6 +18,7 @@ _MAX_OPEN: Final = 128
 _STRING_BYTES: Final = 256
 _PAGE: Final = 4096
 _PATH_MAX: Final = 4096
+_ENCODING: Final = sys.getfilesystemencoding()
 
 
 class Unreadable(Exception):
@@ -83,7 +85,8 @@ class Memory:
             end = more.find(b"\0")
             end = end + len(data) if end >= 0 else -1
             data += more
-        return os.fsdecode(data[:end] if end >= 0 else data)
+        # As os.fsdecode, without its two calls.
+        return (data[:end] if end >= 0 else data).decode(_ENCODING, "surrogateescape")
 
     def pointers(self, process: int, address: int, pointer_bytes: int, limit: int) -> list[int]:
         """Read a null-terminated array of pointers, at most `limit` of them."""

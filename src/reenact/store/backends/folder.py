@@ -10,11 +10,11 @@ from __future__ import annotations
 import contextlib
 import os
 import stat
-from collections.abc import Iterator, Sequence
-from pathlib import Path
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Final
 
 from reenact import atomic
+from reenact.atomic import AnyPath
 from reenact.errors import KeyAbsent
 from reenact.store.failures import store_error
 from reenact.store.interface import Backend, check_key
@@ -29,29 +29,42 @@ VALUE_MODE: Final = 0o444
 class FolderBackend(Backend):
     """Values as files under one folder, which exists."""
 
-    def __init__(self, root: Path) -> None:
-        self._root = root
-        self._prefix = os.fspath(root) + "/"
+    def __init__(self, root: AnyPath) -> None:
+        self._root = os.fspath(root)
+        self._prefix = self._root + "/"
 
     @property
     def location(self) -> str:
         """See :class:`Backend`."""
-        return os.fspath(self._root)
+        return self._root
 
     def put_if_absent(self, key: str, data: bytes) -> bool:
         """See :class:`Backend`."""
         path = self._prefix + check_key(key)
         try:
-            self._make_folder(os.path.dirname(path))
-            created = atomic.put_if_absent(Path(path), data, mode=VALUE_MODE)
+            folder = os.path.dirname(path)
+            self._make_folder(folder)
+            created = atomic.put_if_absent(path, data, mode=VALUE_MODE)
             if not created:
                 # Whoever put it may not have come to this yet.
-                atomic.sync_folder(Path(path).parent)
+                atomic.sync_folder(folder)
         except OSError as error:
             raise store_error(error, f"write {path}") from error
         return created
 
-    def put_file_if_absent(self, key: str, path: Path) -> bool:
+    def put_group(self, before: Mapping[str, bytes], key: str, data: bytes) -> bool:
+        """See :class:`Backend`. The disk is waited for three times, however many values there are."""
+        values = {self._prefix + check_key(name): value for name, value in before.items()}
+        path = self._prefix + check_key(key)
+        above: set[str] = set()
+        try:
+            for name in (*values, path):
+                self._make_folder(os.path.dirname(name), above)
+            return atomic.put_group(values, path, data, folders=above, mode=VALUE_MODE)
+        except OSError as error:
+            raise store_error(error, f"write {path}") from error
+
+    def put_file_if_absent(self, key: str, path: AnyPath) -> bool:
         """See :class:`Backend`."""
         target = self._prefix + check_key(key)
         try:
@@ -62,7 +75,7 @@ class FolderBackend(Backend):
                 os.link(path, target)
             except FileExistsError:
                 created = False
-            atomic.sync_folder(Path(folder))
+            atomic.sync_folder(folder)
             os.unlink(path)
         except OSError as error:
             raise store_error(error, f"write {target}") from error
@@ -108,30 +121,38 @@ class FolderBackend(Backend):
         try:
             with contextlib.suppress(FileNotFoundError, NotADirectoryError):
                 os.unlink(path)
-                atomic.sync_folder(Path(path).parent)
+                atomic.sync_folder(os.path.dirname(path))
         except OSError as error:
             raise store_error(error, f"delete {path}") from error
 
-    def staging(self) -> Path | None:
+    def staging(self) -> str | None:
         """See :class:`Backend`."""
-        folder = self._root / _STAGING
+        folder = self._prefix + _STAGING
         try:
-            self._make_folder(os.fspath(folder))
+            self._make_folder(folder)
         except OSError as error:
             raise store_error(error, f"make {folder}") from error
         return folder
 
-    def _make_folder(self, folder: str) -> None:
-        """Make a folder and those above it, durably; cheap when it is there. Raises OSError."""
+    def _make_folder(self, folder: str, unsynced: set[str] | None = None) -> None:
+        """Make a folder and those above it, durably; cheap when it is there. Raises OSError.
+
+        Args:
+            folder: Its path.
+            unsynced: Takes the folders whose names have yet to be made durable, where the caller does that.
+        """
         if os.path.isdir(folder):
             return
         above = os.path.dirname(folder)
         # The root itself is never made here: a store that was deleted must not come back half.
         if len(above) >= len(self._prefix):
-            self._make_folder(above)
+            self._make_folder(above, unsynced)
         with contextlib.suppress(FileExistsError):
             os.mkdir(folder)
-        atomic.sync_folder(Path(above))
+        if unsynced is None:
+            atomic.sync_folder(above)
+        else:
+            unsynced.add(above)
 
     @contextlib.contextmanager
     def _opened(self, key: str) -> Iterator[int]:

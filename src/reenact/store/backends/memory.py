@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import os
 import threading
 from collections.abc import Iterator, Sequence
-from pathlib import Path
 
+from reenact.atomic import AnyPath
 from reenact.errors import KeyAbsent
 from reenact.store.failures import store_error
 from reenact.store.interface import Backend, check_key
@@ -34,12 +35,13 @@ class MemoryBackend(Backend):
             self._values[key] = bytes(data)
             return True
 
-    def put_file_if_absent(self, key: str, path: Path) -> bool:
+    def put_file_if_absent(self, key: str, path: AnyPath) -> bool:
         """See :class:`Backend`."""
         check_key(key)
         try:
-            data = path.read_bytes()
-            path.unlink()
+            with open(path, "rb") as file:
+                data = file.read()
+            os.unlink(path)
         except OSError as error:
             raise store_error(error, f"take over {path}") from error
         return self.put_if_absent(key, data)
@@ -79,6 +81,6 @@ class MemoryBackend(Backend):
         with self._lock:
             self._values.pop(check_key(key), None)
 
-    def staging(self) -> Path | None:
+    def staging(self) -> str | None:
         """See :class:`Backend`."""
         return None

@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from reenact.capture.path_tree import PathTree
+
 __all__ = ["Contact", "Observation", "PathRecord", "ProcessRecord"]
 
 
@@ -68,6 +70,7 @@ class Observation:
         self.absent: set[str] = set()
         self.users: dict[str, dict[str, set[str]]] = {}
         """Path to how (r w x l d) to actors."""
+        self._used = PathTree()
         self.processes: dict[str, ProcessRecord] = {}
         self.contacts: list[Contact] = []
         self.gaps: list[tuple[str, str, str]] = []
@@ -125,16 +128,22 @@ class Observation:
         self.made.discard(path)
 
     def _take_r(self, old: str, new: str, _actor: str, exchange: bool) -> None:
-        moved = [path for path in self.users if path == old or path.startswith(old + "/")]
-        for path in moved:
-            writers = self.users[path].get("w")
+        for path in self._used.at_and_below(old):
+            writers = self.users.get(path, {}).get("w")
             if writers:
-                self.users.setdefault(new + path[len(old) :], {}).setdefault("w", set()).update(writers)
+                self._uses(new + path[len(old) :], "w").update(writers)
                 if not exchange:
                     writers.clear()
 
     def _take_a(self, actor: str, path: str, how: str) -> None:
-        self.users.setdefault(path, {}).setdefault(how, set()).add(actor)
+        self._uses(path, how).add(actor)
+
+    def _uses(self, path: str, how: str) -> set[str]:
+        users = self.users.get(path)
+        if users is None:
+            users = self.users[path] = {}
+            self._used.add(path)
+        return users.setdefault(how, set())
 
     def _take_f(self, actor: str, parent: str, time_ns: int) -> None:
         self.processes[actor] = ProcessRecord(actor, parent, time_ns)

@@ -8,6 +8,7 @@ import signal
 import subprocess
 import time
 from collections.abc import Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
@@ -17,12 +18,16 @@ from tests.e2e.desk import Desk
 
 pytestmark = pytest.mark.slow
 
-ROUNDS: Final = 220
-ROUNDS_AT_START: Final = 15
+KILLS: Final = 52
+"""Of each victim: 208 in all."""
+TURNS_A_LOOK: Final = 4
+"""The store is looked at after so many."""
+LOOK_SECONDS: Final = 0.005
+KILLS_AT_START: Final = 15
 VICTIMS: Final = ("job", "reenact-super", "reenact-record", "main")
-# Reads, writes, renames, appends and starts processes for about a third of a second, so that any instant hits something.
+# Reads, writes, renames, appends and starts processes, so that any instant hits something.
 WORK = """\
-for i in 1 2 3 4 5 6 7 8; do
+for i in 1 2 3; do
   sort in.csv > part-$i.tmp && mv part-$i.tmp part-$i.csv
   wc -l < part-$i.csv >> counts.txt
   head -c 300000 /dev/zero | tr '\\0' $i > big-$i.bin
@@ -86,49 +91,93 @@ def seed() -> int:
     return int(os.environ.get("REENACT_TEST_SEED", random.SystemRandom().randrange(2**32)))
 
 
-def test_kill_at_any_instant(my_desk: Desk, seed: int) -> None:
+@dataclass(frozen=True, slots=True, kw_only=True)
+class Fall:
+    """How a recording ended of which a process was to be killed at some instant."""
+
+    hit: bool
+    """It was; else it had ended before."""
+    exit_code: int
+    """As Popen gives it."""
+    stdout: bytes
+    stderr: bytes
+
+
+def lifetime(desk: Desk, victim: str) -> float:
+    """Record the work in peace; give the seconds for which a process of it was there."""
+    with desk.start([desk.person.reenact, "run", "--", "sh", "-c", WORK], start_new_session=True) as process:
+        seen = [time.monotonic()]
+        while process.poll() is None:
+            if find(process.pid, victim) is not None:
+                seen.append(time.monotonic())
+            time.sleep(LOOK_SECONDS)
+        process.communicate()
+    assert process.returncode == 0
+    return seen[-1] - seen[1]
+
+
+def fell(desk: Desk, victim: str, seconds: float) -> Fall:
+    """Record the work, and kill a process of it that many seconds after it has appeared."""
+    with desk.start([desk.person.reenact, "run", "--", "sh", "-c", WORK], start_new_session=True) as process:
+        while find(process.pid, victim) is None and process.poll() is None:
+            time.sleep(LOOK_SECONDS)
+        time.sleep(seconds)
+        target = find(process.pid, victim) if process.poll() is None else None
+        if target is not None:
+            try:
+                os.kill(target, signal.SIGKILL)
+            except ProcessLookupError:
+                target = None
+        try:
+            out, err = process.communicate(timeout=60)
+        except subprocess.TimeoutExpired:
+            os.killpg(process.pid, signal.SIGKILL)
+            pytest.fail(f"hangs after a kill of {victim} after {seconds} seconds")
+    return Fall(hit=target is not None, exit_code=process.returncode, stdout=out, stderr=err)
+
+
+@pytest.mark.parametrize("victim", VICTIMS)
+def test_kill_at_any_instant(my_desk: Desk, seed: int, victim: str) -> None:
     desk = my_desk
-    chance = random.Random(seed)
+    chance = random.Random(f"{seed} {victim}")
     desk.write("in.csv", INPUT)
     plain = desk.execute(["sh", "-c", WORK])
     effect = everything(desk.folder)
-    begun = time.monotonic()
     lay_anew(desk)
-    assert desk.record("sh", "-c", WORK).exit_code == 0
-    usual = time.monotonic() - begun
-    hit = dict.fromkeys(VICTIMS, 0)
-    for turn in range(ROUNDS):
-        victim = VICTIMS[turn % len(VICTIMS)]
-        where = f"turn {turn}, {victim}, seed {seed}"
+    assert desk.record("sh", "-c", WORK).exit_code == 0  # into an empty store, which takes longer than later ones
+    lay_anew(desk)
+    life = lifetime(desk, victim)
+    hits = turns = 0
+    while hits < KILLS:
+        turns += 1
+        where = f"turn {turns}, {victim}, seed {seed}"
+        assert turns < 5 * KILLS, f"the instants miss: {where}"
         lay_anew(desk)
-        with desk.start([desk.person.reenact, "run", "--", "sh", "-c", WORK], start_new_session=True) as process:
-            time.sleep(chance.uniform(0, usual * 1.1))
-            target = find(process.pid, victim) if process.poll() is None else None
-            if target is not None:
-                try:
-                    os.kill(target, signal.SIGKILL)
-                    hit[victim] += 1
-                except ProcessLookupError:
-                    target = None
-            try:
-                out, err = process.communicate(timeout=60)
-            except subprocess.TimeoutExpired:
-                os.killpg(process.pid, signal.SIGKILL)
-                pytest.fail(f"hangs after a kill: {where}")
-        if victim != "job" or target is None:
-            assert_job_ended_by_itself(desk, effect, where, may_not_have_begun=victim == "main" and target is not None)
-            if victim != "main" or target is None:
-                assert (process.returncode, out) == (0, plain.stdout), (where, err)
-        verified = desk.reenact("verify", "--all")
-        assert verified.exit_code == 0, (where, verified.stdout.decode(), verified.stderr.decode())
-    assert all(count > ROUNDS // len(VICTIMS) // 4 for count in hit.values()), hit
+        fall = fell(desk, victim, chance.uniform(0, life))
+        hits += fall.hit
+        if not fall.hit or victim != "job":
+            assert_job_ended_by_itself(desk, effect, where, may_not_have_begun=fall.hit and victim == "main")
+        if not fall.hit or victim not in ("job", "main"):
+            assert (fall.exit_code, fall.stdout) == (0, plain.stdout), (where, fall.stderr)
+        if turns % TURNS_A_LOOK == 0 or hits == KILLS:
+            assert_whole(desk, where)
+    assert len(desk.runs()) <= turns + 2
+
+
+def assert_whole(desk: Desk, where: str) -> None:
+    """The next command recovers what was cut off, and the store verifies."""
+    wait_until_alone(desk)
+    verified = desk.reenact("verify", "--all")
+    assert verified.exit_code == 0, (where, verified.stdout.decode(), verified.stderr.decode())
+    left = os.listdir(desk.store / "journals")
+    assert left == [], (where, left)
 
 
 def test_a_recorder_killed_at_its_very_start(my_desk: Desk) -> None:
     """Before the job has become its command."""
     desk, victim = my_desk, "reenact-record"
     desk.write("in.csv", INPUT)
-    for _ in range(ROUNDS_AT_START):
+    for _ in range(KILLS_AT_START):
         with desk.start(
             [desk.person.reenact, "run", "--", "sh", "-c", "cat in.csv"], start_new_session=True
         ) as process:

@@ -83,9 +83,11 @@ def test_the_data_files_of_dbt_are_reproduced_and_its_ids_are_named_as_different
     assert (desk.out / "c.parquet").read_bytes() == recorded
 
 
+# Little work, for a Java machine that starts fast.
+QUICK = {"JDK_JAVA_OPTIONS": "-XX:TieredStopAtLevel=1 -XX:+UseSerialGC", "SPARK_LOCAL_IP": "127.0.0.1"}
 SPARK = """\
 from pyspark.sql import SparkSession
-s = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").getOrCreate()
+s = SparkSession.builder.master("local[2]").config("spark.ui.enabled", "false").config("spark.sql.shuffle.partitions", "2").getOrCreate()
 d = s.read.csv("in.csv", header=True, inferSchema=True)
 {action}
 s.stop()
@@ -102,6 +104,7 @@ def test_the_table_spark_writes_is_reproduced_under_other_names(desk: Desk) -> N
     require("java")
     give_environment(desk, "spark")
     desk.lay_out(Job(name="spark", argv=(), files={**CSV, "etl.py": WRITES_A_TABLE}))
+    desk.variables |= QUICK
     words = [str(desk.venv / "bin/python"), "etl.py"]
     done = desk.execute(words) if desk.plain else desk.record(*words)
     assert done.exit_code == 0, done.stderr.decode()
@@ -111,9 +114,9 @@ def test_the_table_spark_writes_is_reproduced_under_other_names(desk: Desk) -> N
         return
     replayed, answer = desk.replay()
     assert (answer["verdict"], replayed.exit_code) == ("diverged", 1)
-    assert all(output["name"].startswith("out/") for output in answer["outputs"] if output["verdict"] != "identical"), (
-        answer
-    )
+    others = {output["name"] for output in answer["outputs"] if output["verdict"] != "identical"}
+    # On stderr it tells how far it is, every now and then.
+    assert {name for name in others if not name.startswith("out/")} <= {"stderr"}, answer
     assert {output["verdict"] for output in answer["outputs"]} >= {"missing", "extra"}
     assert _table(desk, desk.out / "out") == recorded
 
@@ -122,10 +125,15 @@ def _table(desk: Desk, folder: Any) -> Any:
     return desk.execute([str(desk.venv / "bin/python"), "-c", READ_TABLE, str(folder)]).json()
 
 
-def test_what_spark_computes_is_reproduced_when_the_job_names_its_file(desk: Desk) -> None:
+def test_what_spark_computes_is_reproduced_when_the_job_names_its_file(my_desk: Desk) -> None:
     require("java")
-    files = {**CSV, "etl.py": WRITES_A_FILE}
     job = Job(
-        name="spark", argv=("@venv/bin/python", "etl.py"), files=files, makes=("out.txt",), venv="spark", noisy=True
+        name="spark",
+        argv=("@venv/bin/python", "etl.py"),
+        files={**CSV, "etl.py": WRITES_A_FILE},
+        variables=QUICK,
+        makes=("out.txt",),
+        venv="spark",
+        noisy=True,
     )
-    check_reproduced(desk, job)
+    check_reproduced(my_desk, job)

@@ -13,6 +13,7 @@ from reenact.capture.classify import Classifier, is_by_product
 from reenact.capture.intake import Content, Intake, user_attributes
 from reenact.capture.media import is_code, media_type
 from reenact.capture.observation import Observation, PathRecord
+from reenact.capture.scratch import Scratch
 from reenact.digests import Digest
 from reenact.model.artifact import Access, Artifact, Entry, EntryType, Need, Origin, Pointer
 from reenact.model.paths import relative_name, to_text
@@ -172,9 +173,16 @@ def _is_code(path: str, record: PathRecord, content: Content | None, observation
 
 
 def output(
-    path: str, root: str, found: os.stat_result, content: Content | None, access: Access, target: str | None
+    path: str,
+    root: str,
+    found: os.stat_result,
+    content: Content | None,
+    access: Access,
+    target: str | None,
+    *,
+    temporary: bool = False,
 ) -> Artifact:
-    """Describe what a run left at a path."""
+    """Describe what a run left at a path; `temporary` when it is not there to stay."""
     kind = entry_type(found.st_mode)
     entry = Entry(
         path=to_text(path),
@@ -194,7 +202,7 @@ def output(
         access=(access,),
         entry=entry,
         pointer=_pointer(path, content),
-        temporary=is_by_product(path),
+        temporary=temporary or is_by_product(path),
     )
 
 
@@ -224,6 +232,7 @@ def outputs(
     unobserved: dict[str, str] = {}
     unread: list[tuple[str, str]] = []
     changed = {path for path, record in observation.paths.items() if record.changes}
+    scratch = Scratch(observation)
     for path in sorted(observation.made | changed):
         before = observation.paths.get(path)
         name = to_text(relative_name(path, root))
@@ -250,7 +259,8 @@ def outputs(
             if stat.S_ISLNK(found.st_mode):
                 continue  # it is gone by now, and a link is nothing but where it leads
         access: Access = "created" if before is None else "appended" if before.changes.strip("x") == "a" else "updated"
-        artifacts.append(output(path, root, found, content, access, target))
+        temporary = before is None and scratch.holds(path)
+        artifacts.append(output(path, root, found, content, access, target, temporary=temporary))
     artifacts.sort(key=lambda artifact: artifact.name)
     return artifacts, unobserved, unread
 

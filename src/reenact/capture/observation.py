@@ -6,6 +6,8 @@ from typing import Any
 
 import msgspec
 
+from reenact.capture.path_tree import PathTree
+
 __all__ = ["Contact", "Observation", "PathRecord", "ProcessRecord"]
 
 
@@ -68,6 +70,7 @@ class Observation:
         self.absent: set[str] = set()
         self.users: dict[str, dict[str, set[str]]] = {}
         """Path to how (r w x l d) to actors."""
+        self._used = PathTree()
         self.processes: dict[str, ProcessRecord] = {}
         self.contacts: list[Contact] = []
         self.gaps: list[tuple[str, str, str]] = []
@@ -134,15 +137,22 @@ class Observation:
         going, coming = self._take_writers(old), self._take_writers(new) if exchange else {}
         for folder, moved in ((new, going), (old, coming)):
             for below, writers in moved.items():
-                self.users.setdefault(folder + below, {}).setdefault("w", set()).update(writers)
+                self._uses(folder + below, "w").update(writers)
 
     def _take_writers(self, folder: str) -> dict[str, set[str]]:
         """Take away who has written a path and those below it; by what comes after the path."""
-        paths = [path for path in self.users if path == folder or path.startswith(folder + "/")]
-        return {path[len(folder) :]: self.users[path].pop("w") for path in paths if "w" in self.users[path]}
+        paths = [path for path in self._used.at_and_below(folder) if "w" in self.users.get(path, ())]
+        return {path[len(folder) :]: self.users[path].pop("w") for path in paths}
 
     def _take_a(self, actor: str, path: str, how: str) -> None:
-        self.users.setdefault(path, {}).setdefault(how, set()).add(actor)
+        self._uses(path, how).add(actor)
+
+    def _uses(self, path: str, how: str) -> set[str]:
+        users = self.users.get(path)
+        if users is None:
+            users = self.users[path] = {}
+            self._used.add(path)
+        return users.setdefault(how, set())
 
     def _take_f(self, actor: str, parent: str, time_ns: int) -> None:
         self.processes[actor] = ProcessRecord(actor, parent, time_ns)

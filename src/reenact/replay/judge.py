@@ -6,7 +6,7 @@ and the record does not hold is named too: a result that is equal by luck proves
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from typing import Final
 
@@ -49,17 +49,18 @@ def judge(original: Evidence, replay: Evidence) -> tuple[tuple[OutputJudgement, 
 # --- outputs
 
 
-def _lasting(artifacts: Iterable[Artifact]) -> dict[str, Artifact]:
-    return {artifact.entry.path: artifact for artifact in artifacts if not artifact.temporary}
-
-
 def _outputs(original: Evidence, replay: Bundle) -> Iterator[OutputJudgement]:
-    recorded, got = _lasting(original.bundle.outputs), _lasting(replay.outputs)
+    """Judge what the record has as lasting, even where it is temporary in the replay, and what lasts in the replay alone."""
+    recorded = {artifact.entry.path: artifact for artifact in original.bundle.outputs}
+    got = {artifact.entry.path: artifact for artifact in replay.outputs}
     before = _entries(original)
     for path, artifact in recorded.items():
-        yield _output(artifact, got.get(path))
+        if not artifact.temporary:
+            yield _output(artifact, got.get(path))
     for path in got.keys() - recorded.keys():
         artifact = got[path]
+        if artifact.temporary:
+            continue
         # A file opened for writing and left as it was is copied up by the overlay, which looks like a change.
         if path not in before or _is_deletion(artifact) or _differences(before[path], artifact.entry):
             yield OutputJudgement(name=artifact.name, verdict="extra", got=_shown(artifact))

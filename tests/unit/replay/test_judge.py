@@ -124,6 +124,18 @@ def test_temporary_files_are_not_judged() -> None:
     assert judged(with_outputs(), with_outputs(left)).keys() == {"exit-code"}
 
 
+def test_what_was_temporary_is_no_extra_output_where_it_stays() -> None:
+    left, stays = (bundles.artifact("/tmp/lock", b"1", "created", temporary=temporary) for temporary in (True, False))
+    assert judged(with_outputs(left), with_outputs(stays)).keys() == {"exit-code"}
+
+
+@pytest.mark.parametrize(("content", "verdict"), [(b"1", "identical"), (b"2", "different")])
+def test_what_was_to_stay_is_judged_where_it_is_temporary(content: bytes, verdict: str) -> None:
+    recorded = bundles.artifact("/tmp/out", b"1", "created")
+    got = bundles.artifact("/tmp/out", content, "created", temporary=True)
+    assert judged(with_outputs(recorded), with_outputs(got))["/tmp/out"].verdict == verdict
+
+
 @pytest.mark.parametrize(
     ("recorded", "got", "verdict"), [(0, 0, "identical"), (0, 1, "different"), (-9, None, "different")]
 )

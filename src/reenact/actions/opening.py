@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from reenact.actions.keeping import delta_policy
 from reenact.errors import IntegrityError, MalformedBundle, ReenactError, RunNotFound, SignatureInvalid
 from reenact.ids import RunId, is_run_id
 from reenact.model import reference as references
@@ -64,7 +65,7 @@ def opened(settings: Settings) -> Store:
     Raises:
         StoreError: there is none, or it cannot be read.
     """
-    store = open_store(settings.store, create=False)
+    store = open_store(settings.store, create=False, deltas=delta_policy(settings))
     # Only where there is something to do is the capture side imported.
     with contextlib.suppress(OSError):
         if any(is_run_id(entry.name) for entry in store.journals.iterdir()):

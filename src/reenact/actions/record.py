@@ -162,9 +162,11 @@ def _prepare(settings: Settings, request: RunRequest, parent: Parent | None) -> 
     }
 
     def opened() -> Store:
-        from reenact.store.opening import open_store  # noqa: PLC0415 - in the recorder, while the job starts
+        # In the recorder, while the job starts.
+        from reenact.actions.keeping import delta_policy  # noqa: PLC0415
+        from reenact.store.opening import open_store  # noqa: PLC0415
 
-        return open_store(location, create=True)
+        return open_store(location, create=True, deltas=delta_policy(settings))
 
     linger = request.linger_seconds
     run = LiveRun(
@@ -210,7 +212,6 @@ def _recover(prepared: _Prepared) -> dict[str, Any]:
     """The recorder was killed: finish the run here, from its journal."""
     from reenact.capture.recover import recover  # noqa: PLC0415 - the rare case
     from reenact.model.summary import summary_line  # noqa: PLC0415
-    from reenact.store.opening import open_store  # noqa: PLC0415
 
     folder = prepared.run.journal.folder
     reason = "the recorder was killed"
@@ -218,7 +219,7 @@ def _recover(prepared: _Prepared) -> dict[str, Any]:
         with contextlib.suppress(OSError), open(f"{folder}/{name}.error", encoding="utf-8") as file:
             reason = f"the recorder failed: {file.read()}"
     try:
-        bundle = recover(open_store(prepared.location, create=True), folder, seal_bundle, reason, ensure_logged)
+        bundle = recover(prepared.run.open_store(), folder, seal_bundle, reason, ensure_logged)
     except (ReenactError, OSError) as error:
         return {"error": f"{reason}; {error}"}
     if bundle is None:

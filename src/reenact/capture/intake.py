@@ -34,8 +34,8 @@ class _Added(Protocol):
 class Writer(Protocol):
     """The part of the store's object writer used here."""
 
-    def add_descriptor(self, descriptor: int, /) -> _Added:
-        """Store what can be read from an open file."""
+    def add_descriptor(self, descriptor: int, previous: Digest | None = None, /) -> _Added:
+        """Store what can be read from an open file, which may resemble an object that is there."""
 
     def holds(self, digest: Digest, /) -> bool:
         """Tell whether the store has an object."""
@@ -81,6 +81,7 @@ class Intake:
         *,
         prefix: str = "",
         known: Callable[[str], tuple[Digest, int] | None] = lambda _: None,
+        earlier: Callable[[str, int], Digest | None] = lambda *_: None,
     ) -> None:
         """Set up.
 
@@ -89,8 +90,10 @@ class Intake:
             cache: Digests of unchanged files.
             prefix: Put before every path of the job's (see LiveFileSystem).
             known: Gives digest and size of a path whose bytes are known without reading (a replay's own layers).
+            earlier: Gives what a path held in an earlier run, if a file of this size is worth the question.
         """
         self._writer, self._cache, self._prefix, self._known = writer, cache, prefix, known
+        self._earlier = earlier
         self.contents: dict[str, Content] = {}
         self.lost: dict[str, str] = {}
         """Path to the reason why its bytes are not kept."""
@@ -135,7 +138,7 @@ class Intake:
                 self._lose(record.path, "it is no file any more" if stat.S_ISREG(record.mode) else "it is no file")
                 return
             attributes = {} if volatile else user_attributes(descriptor)
-            content, after = self._content(descriptor, found, attributes)
+            content, after = self._content(record.path, descriptor, found, attributes)
         except OSError as error:
             # A disk's error, or a file of the kernel's that answers a read with an error: the job met the same.
             self._lose(record.path, f"cannot be read: {os.strerror(error.errno or 0)}")
@@ -167,7 +170,7 @@ class Intake:
         return before.st_mtime_ns == record.mtime_ns or "x" in record.changes
 
     def _content(
-        self, descriptor: int, found: os.stat_result, attributes: dict[str, str] | None = None
+        self, path: str, descriptor: int, found: os.stat_result, attributes: dict[str, str] | None = None
     ) -> tuple[Content, os.stat_result]:
         """Store an open file; give its content, and its stat after it was read."""
         head = os.pread(descriptor, _HEAD_BYTES, 0)
@@ -175,7 +178,7 @@ class Intake:
         if digest is not None and self._writer.holds(digest):
             return Content(digest, found.st_size, head, attributes), found
         begun = time.time_ns()
-        added = self._writer.add_descriptor(descriptor)
+        added = self._writer.add_descriptor(descriptor, self._earlier(path, found.st_size))
         self.fresh.append((found, added.digest, begun))
         return Content(added.digest, added.size_bytes, head, attributes), os.fstat(descriptor)
 
@@ -193,7 +196,7 @@ class Intake:
         try:
             found = os.fstat(descriptor)
             for _ in range(3):
-                content, after = self._content(descriptor, found)
+                content, after = self._content(path, descriptor, found)
                 if (after.st_mtime_ns, after.st_size) == (found.st_mtime_ns, found.st_size):
                     return found, content
                 found = after

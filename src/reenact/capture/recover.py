@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from reenact.capture.code import CodeObserver
+from reenact.capture.earlier import Earlier
 from reenact.capture.intake import Intake
 from reenact.capture.journal import read_records, reason_left
 from reenact.capture.observation import Observation
@@ -90,7 +91,7 @@ def recover(
             remove_journal(folder)
             return None
         writer = store.writer(run_id)
-        intake = Intake(writer, store.stats)
+        intake = Intake(writer, store.stats, earlier=Earlier(store, observation.header["job"]).find)
         code = CodeObserver(observation.header["root"])
         code.start()
         recording = Recording(

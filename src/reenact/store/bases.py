@@ -86,8 +86,8 @@ class Bases:
         """
         header, head = read_header(self._backend, place)
         raw = digests.to_raw(digest)
-        start = place.offset + header.header_bytes
         if header.form == RAW:
+            start = place.offset + header.header_bytes
             return RawSource(raw, header.content_bytes, self._backend, place.key, start)
         if header.form not in {DELTA, SEGMENTS}:
             return self._expanded(place, digest, header.content_bytes)
@@ -95,7 +95,9 @@ class Bases:
             raise Malformed(f"a delta on more than {_MOST_DEPTH} others")
         table = load_table(self._backend, place.key, place.offset, header, head)
         base = None if header.base is None else self._base(digests.from_raw(header.base), cache, level)
-        return SegmentSource(raw, table, base, cache, (self._backend, place.key, start))
+        return SegmentSource(
+            raw, table, base, cache, backend=self._backend, place=place, header_bytes=header.header_bytes
+        )
 
     def _base(self, digest: Digest, cache: SegmentCache, level: int) -> Source:
         try:

@@ -11,7 +11,7 @@ from typing import Final
 
 from reenact import digests
 from reenact.digests import Digest
-from reenact.errors import KeyAbsent
+from reenact.errors import StoreError
 from reenact.store import prefix
 from reenact.store.anchors import Aligner
 from reenact.store.compression import Corrupt
@@ -100,7 +100,7 @@ def choose_base(
             continue
         try:
             share = _promise(base, samples, alone, size_bytes)
-        except (Malformed, KeyAbsent):
+        except (Malformed, StoreError):
             continue
         if share < best:
             best, found = share, base
@@ -115,14 +115,14 @@ def choose_base(
 def _opened(open_source: Callable[[Digest], Source], digest: Digest) -> Source | None:
     try:
         return open_source(digest)
-    except (Malformed, KeyAbsent):
+    except (Malformed, StoreError):
         return None
 
 
 def _sound(base: Source) -> bool:
     try:
         base.check()
-    except (Malformed, KeyAbsent):
+    except (Malformed, StoreError):
         return False
     return True
 

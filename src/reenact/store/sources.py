@@ -20,6 +20,7 @@ from reenact.store.compression import Corrupt
 from reenact.store.forms import Header, Malformed
 from reenact.store.interface import Backend
 from reenact.store.segments import TRAILER_BYTES, Range, Table, read_table, trailer_length
+from reenact.store.stored import Place, damage_of_stored
 from reenact.store.worker import BLOCK_BYTES, Worker
 
 __all__ = ["FileSource", "MemorySource", "RawSource", "SegmentCache", "SegmentSource", "Source", "load_table"]
@@ -180,7 +181,9 @@ class SegmentSource(Source):
         table: Table,
         base: Source | None,
         cache: SegmentCache,
-        place: tuple[Backend, str, int],
+        backend: Backend,
+        place: Place,
+        header_bytes: int,
     ) -> None:
         """Prepare.
 
@@ -189,12 +192,15 @@ class SegmentSource(Source):
             table: What its payload ends with.
             base: The object it is made against.
             cache: Holds segments of it and others.
-            place: Backend, key, and where in its value the frames begin.
+            backend: Where it is.
+            place: Where there.
+            header_bytes: Length of its header, behind which the frames begin.
         """
         super().__init__(digest, table.content_bytes, depth=0 if base is None else base.depth + 1)
         self._table, self._base, self._cache = table, base, cache
-        self._backend, self._key, start = place
-        self._offsets = [start + offset for offset in table.offsets()]
+        self._checked = False
+        self._backend, self._place = backend, place
+        self._offsets = [place.offset + header_bytes + offset for offset in table.offsets()]
 
     @property
     def number(self) -> int:
@@ -272,7 +278,7 @@ class SegmentSource(Source):
     def _decoded(self, place: int) -> bytes:
         segment = self._table.segments[place]
         length = self._table.length(place)
-        frame = self._backend.get_range(self._key, self._offsets[place], segment.stored_bytes)
+        frame = self._backend.get_range(self._place.key, self._offsets[place], segment.stored_bytes)
         known = self._prefix(segment.ranges) if segment.ranges else b""
         try:
             return prefix.decompress(frame, known, length)
@@ -299,8 +305,14 @@ class SegmentSource(Source):
             raise Malformed(f"its base {self._base.name} is damaged: {error}") from error
 
     def check(self) -> None:
-        """See :class:`Source`. Frames check themselves, so only what they are made against is looked at."""
+        """See :class:`Source`. Reads what is stored, all down to the last base, and decompresses nothing."""
+        if self._checked:
+            return
+        damage = damage_of_stored(self._backend, self._place, self.digest)
+        if damage:
+            raise Malformed(damage)
         self._blame_base()
+        self._checked = True
 
 
 def load_table(backend: Backend, key: str, offset: int, header: Header, head: bytes) -> Table:

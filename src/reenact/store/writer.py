@@ -22,7 +22,7 @@ from reenact.store.compression import Compressor
 from reenact.store.delta import DeltaPolicy
 from reenact.store.index import ObjectIndex
 from reenact.store.interface import Backend
-from reenact.store.large import LargeObject, object_key
+from reenact.store.large import RawObject, object_key
 from reenact.store.large_forms import LargeForms
 from reenact.store.pack_writer import SMALL_BYTES, FinishedPack, PackWriter
 from reenact.store.packs import index_key, pack_key
@@ -82,8 +82,8 @@ class ObjectWriter:
         self._block: bytearray | None = None
         self._compressor = Compressor()
         self._pack: PackWriter | None = None
-        self._forms = LargeForms(backend, index, policy, self._worker, self._compressor)
-        self._large: dict[bytes, LargeObject | SegmentedObject] = {}
+        self._forms = LargeForms(backend, index, policy, self._worker)
+        self._large: dict[bytes, RawObject | SegmentedObject] = {}
 
     def holds(self, digest: Digest) -> bool:
         """Tell whether the store, or this writer, has an object; it need not be added then."""
@@ -159,7 +159,7 @@ class ObjectWriter:
         self._large.clear()
         self._worker.close()
 
-    def _check_base(self, large: LargeObject | SegmentedObject) -> None:
+    def _check_base(self, large: RawObject | SegmentedObject) -> None:
         """Look whether what a delta was made against is still there: whoever sweeps the store may not know of this one yet."""
         base = large.base
         if base is not None and not self._index.holds(base) and not self._backend.exists(object_key(base)):
@@ -209,7 +209,7 @@ class ObjectWriter:
             large.discard()
         return Added(digest=digests.from_raw(raw), size_bytes=size_bytes, new=new)
 
-    def _pump(self, descriptor: int, got: int, large: LargeObject | SegmentedObject) -> tuple[bytes, int]:
+    def _pump(self, descriptor: int, got: int, large: RawObject | SegmentedObject) -> tuple[bytes, int]:
         """Hash blocks here while the helper writes them; give the raw digest and the length."""
         state = hashlib.sha256()
         offset = 0

@@ -11,11 +11,11 @@ from reenact.digests import Digest
 from reenact.errors import KeyAbsent
 from reenact.store.forms import DELTA, RAW, SEGMENTS, Malformed
 from reenact.store.interface import Backend
+from reenact.store.segment_cache import SegmentCache
 from reenact.store.sources import (
     FileSource,
     MemorySource,
     RawSource,
-    SegmentCache,
     SegmentSource,
     Source,
     load_table,
@@ -63,7 +63,7 @@ class Bases:
         raise KeyAbsent(digest)
 
     def blocks(self, place: Place, digest: Digest) -> Iterator[bytes]:
-        """Give the content of the object at a place, in blocks of at most 1 MiB; memory is bounded.
+        """Give the content of the object at a place, in blocks of at most 4 MiB; memory is bounded.
 
         Raises:
             Malformed: it is damaged, or something it is made against is; which, is said. Perhaps after blocks were given.

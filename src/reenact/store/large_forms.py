@@ -14,8 +14,8 @@ from reenact.store.index import ObjectIndex
 from reenact.store.interface import Backend
 from reenact.store.large import RawObject
 from reenact.store.locate import places_of
+from reenact.store.segment_cache import SegmentCache
 from reenact.store.segmented import SegmentedObject
-from reenact.store.sources import SegmentCache
 from reenact.store.stored import Place
 from reenact.store.worker import Worker
 

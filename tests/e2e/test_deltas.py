@@ -101,13 +101,13 @@ def test_a_lost_base_names_every_artifact_that_needs_it(recorded: tuple[Desk, li
     digests = [desk.show(run)["input_checksums"]["in.csv"] for run in runs]
     object_of(desk, digests[0]).unlink()
     done = desk.reenact("verify", "--all")
-    assert done.exit_code == 3
+    assert done.exit_code in {3, 4}
     told = (done.stdout + done.stderr).decode()
     for run, digest in zip(runs, digests, strict=True):
         assert run in told
         assert digest.removeprefix("sha256:")[:12] in told
         planned = desk.reenact("replay", run, "--json")
-        assert planned.exit_code == 3
+        assert planned.exit_code in {3, 4}
         assert planned.json()["verdict"] == "unreplayable"
         assert "in.csv" in str(planned.json()["missing"])
     assert desk.runs() == runs

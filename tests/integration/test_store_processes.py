@@ -19,10 +19,12 @@ import pytest
 from reenact.digests import Digest, of_bytes
 from reenact.errors import ReenactError, StoreError
 from reenact.ids import RunId
+from reenact.store.delta_policy import DeltaPolicy
 from reenact.store.opening import Store, open_store
 from reenact.store.pack_writer import SMALL_BYTES
 from reenact.store.writer import ObjectWriter
 from tests.bundles import bundle, run_id
+from tests.shelf import Shelf, edited, table
 
 NOBODY = 65534
 LARGE = SMALL_BYTES * 2
@@ -141,6 +143,85 @@ def test_killed_at_any_instant_it_leaves_a_store_that_verifies(place: Path) -> N
     digest = writer.add_bytes(b"still usable")
     writer.commit()
     assert store.objects.read(digest) == b"still usable"
+    store.close()
+
+
+def test_killed_at_any_instant_while_it_writes_deltas_no_version_before_is_lost(place: Path) -> None:
+    location = str(place / "store")
+    shelf = Shelf(location, DeltaPolicy(from_bytes=1, most_depth=3))
+    versions: list[tuple[Digest, bytes]] = []
+    content = table(12_000)
+    previous = shelf.put(content)
+    versions.append((previous, content))
+    shelf.close()
+    chance = random.Random(21)
+    killed = 0
+    whole_seconds = 0.5
+    for number in range(1, 25):
+        content = edited(versions[-1][1], number)
+
+        def work(number: int = number, content: bytes = content, previous: Digest = previous) -> None:
+            store = open_store(location, create=False, deltas=DeltaPolicy(from_bytes=1, most_depth=3))
+            writer = store.writer(run_of(number))
+            with tempfile.TemporaryFile() as file:
+                file.write(content)
+                file.flush()
+                writer.add_descriptor(file.fileno(), previous)
+            writer.commit()
+
+        begun = time.monotonic()
+        process = child(work)
+        if number > 1:
+            time.sleep(chance.uniform(0, whole_seconds * 1.1))
+            with contextlib.suppress(ProcessLookupError):
+                os.kill(process, signal.SIGKILL)
+        status = status_of(process)
+        whole_seconds = time.monotonic() - begun if number == 1 else whole_seconds
+        killed += status == -signal.SIGKILL
+        store = open_store(location, create=False)
+        digest = of_bytes(content)
+        if store.objects.holds(digest):
+            versions.append((digest, content))
+            previous = digest
+        else:
+            assert status != 0
+        assert store.objects.verify([found for found, _ in versions], content=True) == []
+        store.discard_unfinished(run_of(number))
+        assert list((place / "store" / "staging").iterdir()) == []
+        store.close()
+    assert killed
+    store = open_store(location, create=False)
+    assert all(store.objects.read(digest) == whole for digest, whole in versions)
+    store.close()
+
+
+def test_processes_that_make_deltas_against_the_same_version_at_once_lose_nothing(place: Path) -> None:
+    location = str(place / "store")
+    shelf = Shelf(location, DeltaPolicy(from_bytes=1))
+    base = table(12_000)
+    previous = shelf.put(base)
+    shelf.close()
+
+    def work(number: int) -> None:
+        own = Shelf(location, DeltaPolicy(from_bytes=1))
+        found = previous
+        for step in range(6):
+            # Every third version is one that the others make, too.
+            found = own.put(edited(base, step if step % 3 == 0 else 100 * number + step), found)
+
+    processes = [child(lambda number=number: work(number)) for number in range(4)]  # type: ignore[misc]
+    assert [status_of(process) for process in processes] == [0, 0, 0, 0]
+    store = open_store(location, create=False)
+    steps = range(6)
+    wanted = {
+        of_bytes(whole): whole
+        for number in range(4)
+        for step in steps
+        for whole in (edited(base, step if step % 3 == 0 else 100 * number + step),)
+    }
+    assert len(wanted) == 2 + 4 * 4
+    assert store.objects.verify(wanted, content=True) == []
+    assert all(store.objects.read(digest) == whole for digest, whole in wanted.items())
     store.close()
 
 

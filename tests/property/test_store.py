@@ -13,11 +13,13 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 
 from reenact.digests import Digest, of_bytes
 from reenact.ids import RunId
+from reenact.store.delta_policy import DeltaPolicy
 from reenact.store.opening import open_store
 from reenact.store.pack_writer import SMALL_BYTES
 from reenact.store.packs import PackIndex, Record, encode_index, encode_records
 
 RUN = RunId("01990000-0001-7000-8000-000000000001")
+DELTAS = DeltaPolicy(from_bytes=1, most_depth=3)
 
 numbers = st.integers(min_value=0, max_value=2**64 - 1)
 records = st.builds(Record, numbers, numbers, numbers, st.binary(min_size=32, max_size=32))
@@ -43,7 +45,7 @@ class StoreIsADictionary(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.mkdtemp(prefix="reenact-property-")
-        self.store = open_store(f"{self.folder}/store", create=True)
+        self.store = open_store(f"{self.folder}/store", create=True, deltas=DELTAS)
         self.writer = self.store.writer(RUN)
         self.kept: dict[Digest, bytes] = {}
         self.pending: dict[Digest, bytes] = {}
@@ -54,12 +56,20 @@ class StoreIsADictionary(RuleBasedStateMachine):
         assert digest == of_bytes(content)
         self.pending[digest] = content
 
-    @rule(content=small | large)
-    def add_file(self, content: bytes) -> None:
+    @rule(content=small | large, resembles=st.integers(min_value=0, max_value=5))
+    def add_file(self, content: bytes, resembles: int) -> None:
+        self._add_file(content, next(iter([*self.kept][resembles:]), None))
+
+    @rule(which=st.integers(min_value=0, max_value=5), at=st.integers(min_value=0, max_value=1 << 20), new=small)
+    def add_a_later_version(self, which: int, at: int, new: bytes) -> None:
+        for digest, content in list(self.kept.items())[which : which + 1]:
+            self._add_file(content[:at] + new + content[at:], digest)
+
+    def _add_file(self, content: bytes, previous: Digest | None) -> None:
         path = Path(self.folder) / "file"
         path.write_bytes(content)
         with path.open("rb") as file:
-            added = self.writer.add_descriptor(file.fileno())
+            added = self.writer.add_descriptor(file.fileno(), previous)
         assert (added.digest, added.size_bytes) == (of_bytes(content), len(content))
         assert added.new == (added.digest not in self.kept | self.pending)
         self.pending[added.digest] = content
@@ -79,7 +89,7 @@ class StoreIsADictionary(RuleBasedStateMachine):
     def reopen(self) -> None:
         self.abandon()
         self.store.close()
-        self.store = open_store(self.store.location, create=False)
+        self.store = open_store(self.store.location, create=False, deltas=DELTAS)
         self.writer = self.store.writer(RUN)
 
     @rule()

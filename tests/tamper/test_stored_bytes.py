@@ -12,8 +12,10 @@ import pytest
 from reenact.digests import Digest
 from reenact.errors import IntegrityError
 from reenact.ids import RunId
+from reenact.store.delta_policy import DeltaPolicy
 from reenact.store.opening import Store, open_store
 from reenact.store.pack_writer import SMALL_BYTES
+from tests.shelf import Shelf, edited, table
 
 RUN = RunId("01990000-0001-7000-8000-000000000001")
 CONTENTS = (b"", b"short", b"text that compresses, " * 40, os.urandom(90))
@@ -89,15 +91,15 @@ def test_every_byte_of_an_index(store: Store) -> None:
             assert judge(again, objects) == len(objects), place
 
 
-@pytest.mark.parametrize("kind", ["zstd", "raw"])
+@pytest.mark.parametrize("kind", ["segments", "raw"])
 def test_every_byte_of_an_object_in_a_file(store: Store, kind: str) -> None:
-    content = bytes(SMALL_BYTES + 1) if kind == "zstd" else os.urandom(SMALL_BYTES)
+    content = bytes(SMALL_BYTES + 1) if kind == "segments" else os.urandom(SMALL_BYTES)
     objects = put(store, content)
     (path,) = Path(store.location).glob("objects/*/*")
     whole = path.read_bytes()
     path.chmod(0o644)
     # All of a compressed file; of a raw one, whose every byte is hashed alike, the header and some of the rest.
-    places = range(len(whole)) if kind == "zstd" else [*range(40), *range(40, len(whole), 40_009), len(whole) - 1]
+    places = range(len(whole)) if kind == "segments" else [*range(40), *range(40, len(whole), 40_009), len(whole) - 1]
     for place in places:
         path.write_bytes(whole[:place] + bytes([whole[place] ^ (1 << place % 8)]) + whole[place + 1 :])
         found = store.objects.verify(objects, content=False)
@@ -108,7 +110,7 @@ def test_every_byte_of_an_object_in_a_file(store: Store, kind: str) -> None:
             except IntegrityError:
                 continue
             # Bits that a decoder passes over, and the check sum at the end: found, but without harm to the content.
-            assert kind == "zstd"
+            assert kind == "segments"
             assert store.objects.verify(objects, content=True) == []
     path.write_bytes(whole)
     assert store.objects.verify(objects, content=True) == []
@@ -137,3 +139,59 @@ def test_objects_that_change_places_are_found(store: Store) -> None:
     for digest in objects:
         with pytest.raises(IntegrityError):
             store.objects.read(digest)
+
+
+@pytest.fixture
+def versions(tmp_path: Path) -> Iterator[tuple[Shelf, dict[Digest, bytes]]]:
+    """Give three versions of a table: the first by itself, the second against it, the third against the second."""
+    shelf = Shelf(str(tmp_path / "versions"), DeltaPolicy(from_bytes=1))
+    objects: dict[Digest, bytes] = {}
+    content, previous = table(7500), None
+    for number in range(3):
+        previous = shelf.put(content, previous)
+        objects[previous] = content
+        content = edited(content, number, share=0.0005)
+    assert [shelf.depth(digest) for digest in objects] == [0, 1, 2]
+    yield shelf, objects
+    shelf.close()
+
+
+def test_every_byte_of_a_delta(versions: tuple[Shelf, dict[Digest, bytes]]) -> None:
+    shelf, objects = versions
+    _, second, third = objects
+    for digest, harmed in ((second, {second, third}), (third, {third})):
+        for place in each_flip(shelf.path(digest)):
+            found = {finding.digest for finding in shelf.store.objects.verify(objects, content=False)}
+            assert found == harmed, place
+            for needed in harmed:
+                try:
+                    assert shelf.store.objects.read(needed) == objects[needed], place
+                except IntegrityError:
+                    continue
+        assert shelf.store.objects.verify(objects, content=True) == []
+
+
+def test_every_length_of_a_cut_delta(versions: tuple[Shelf, dict[Digest, bytes]]) -> None:
+    shelf, objects = versions
+    *_, third = objects
+    path = shelf.path(third)
+    whole = path.read_bytes()
+    for data in [*(whole[:length] for length in range(len(whole))), whole + b"\0"]:
+        path.write_bytes(data)
+        for thorough in (False, True):
+            found = shelf.store.objects.verify(objects, content=thorough)
+            assert [finding.digest for finding in found] == [third]
+        with pytest.raises(IntegrityError):
+            shelf.store.objects.read(third)
+
+
+def test_every_deleted_file_of_a_chain(versions: tuple[Shelf, dict[Digest, bytes]]) -> None:
+    shelf, objects = versions
+    for place, digest in enumerate(objects):
+        data = shelf.path(digest).read_bytes()
+        shelf.path(digest).unlink()
+        found = {finding.digest: finding for finding in shelf.store.objects.verify(objects, content=False)}
+        assert set(found) == set(list(objects)[place:])
+        assert found[digest].problem == "missing"
+        assert all(str(digest) in finding.detail for name, finding in found.items() if name != digest)
+        Path(shelf.store.location, "objects", digest[7:9], digest[9:]).write_bytes(data)

@@ -215,7 +215,7 @@ class _Runner:
                     preimage_max_bytes=self._settings.capture.preimage_max_bytes,
                     timeout_seconds=self._settings.replay.timeout_seconds,
                     stat_facts=None,
-                    open_store=lambda: open_store(location, create=False),
+                    open_store=lambda: open_store(location, create=False, deltas=self._store.deltas),
                     seal=seal_bundle,
                 )
             )

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
+from reenact.actions.keeping import delta_policy
 from reenact.errors import IntegrityError, MalformedBundle, ReenactError, RunNotFound, SignatureInvalid
 from reenact.ids import RunId, is_run_id
 from reenact.model import reference as references
@@ -65,7 +66,7 @@ def opened(settings: Settings) -> Store:
     Raises:
         StoreError: there is none, or it cannot be read.
     """
-    store = open_store(settings.store, create=False)
+    store = open_store(settings.store, create=False, deltas=delta_policy(settings))
     unfinished(store)
     return store
 

@@ -102,7 +102,7 @@ def _become(argv: tuple[str, ...]) -> NoReturn:
 
 
 class _Prepared(NamedTuple):
-    location: str
+    settings: Settings
     begun: Begun
     run: LiveRun
 
@@ -128,7 +128,7 @@ def _prepare(settings: Settings, request: RunRequest, parent: Parent | None) -> 
     except BaseException:
         start.begun.session.give_up()
         raise
-    return _Prepared(location=settings.store, begun=start.begun, run=run)
+    return _Prepared(settings=settings, begun=start.begun, run=run)
 
 
 def _start(settings: Settings, request: RunRequest, parent: Parent | None) -> _Start:
@@ -142,7 +142,7 @@ def _start(settings: Settings, request: RunRequest, parent: Parent | None) -> _S
         outer.close()
     rung = None if joins else choose(wanted, settings, request.argv, environment)
     if not os.path.exists(f"{location}/store.json"):
-        _open(location)
+        _open(settings)
     run_id = ids.new_run_id(started)
     journal = begin(location, run_id)
 
@@ -164,7 +164,7 @@ def _start(settings: Settings, request: RunRequest, parent: Parent | None) -> _S
     )
     streams = session.prepare()
     task = RecorderTask(
-        open_store=lambda: _open(location),
+        open_store=lambda: _open(settings),
         seal=seal_bundle,
         environment_mode=settings.capture.environment,
         prepare=prepare_sealing,
@@ -193,10 +193,12 @@ def _live_run(settings: Settings, request: RunRequest, parent: Parent | None, st
     )
 
 
-def _open(location: str) -> Store:
-    from reenact.store.opening import open_store  # noqa: PLC0415 - in the recorder, while the job starts, or on first use
+def _open(settings: Settings) -> Store:
+    # In the recorder, while the job starts, or on first use.
+    from reenact.actions.keeping import delta_policy  # noqa: PLC0415
+    from reenact.store.opening import open_store  # noqa: PLC0415
 
-    return open_store(location, create=True)
+    return open_store(settings.store, create=True, deltas=delta_policy(settings))
 
 
 def _ours(location: str) -> tuple[str, ...]:
@@ -274,7 +276,6 @@ def _recover(prepared: _Prepared) -> dict[str, Any]:
     """The recorder was killed: finish the run here, from its journal."""
     from reenact.capture.recover import recover  # noqa: PLC0415 - the rare case
     from reenact.model.summary import summary_line  # noqa: PLC0415
-    from reenact.store.opening import open_store  # noqa: PLC0415
 
     folder = prepared.begun.journal.folder
     reason = "the recorder was killed"
@@ -282,7 +283,7 @@ def _recover(prepared: _Prepared) -> dict[str, Any]:
         with contextlib.suppress(OSError), open(f"{folder}/{name}.error", encoding="utf-8") as file:
             reason = f"the recorder failed: {file.read()}"
     try:
-        bundle = recover(open_store(prepared.location, create=True), folder, seal_bundle, reason, ensure_logged)
+        bundle = recover(_open(prepared.settings), folder, seal_bundle, reason, ensure_logged)
     except (ReenactError, OSError) as error:
         return {"error": f"{reason}; {error}"}
     if bundle is None:

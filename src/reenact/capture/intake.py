@@ -34,8 +34,13 @@ class _Added(Protocol):
 class Writer(Protocol):
     """The part of the store's object writer used here."""
 
-    def add_descriptor(self, descriptor: int, /, *, likely_held: bool = False) -> _Added:
-        """Store what can be read from an open file; say whether the store may well have it."""
+    def add_descriptor(
+        self, descriptor: int, previous: Digest | None = None, /, *, likely_held: bool = False
+    ) -> _Added:
+        """Store what can be read from an open file.
+
+        It may resemble an object that is there (`previous`), and the store may well have it (`likely_held`).
+        """
 
     def holds(self, digest: Digest, /) -> bool:
         """Tell whether the store has an object."""
@@ -81,6 +86,7 @@ class Intake:
         *,
         prefix: str = "",
         known: Callable[[str], tuple[Digest, int] | None] = lambda _: None,
+        earlier: Callable[[str, int], Digest | None] = lambda *_: None,
     ) -> None:
         """Set up.
 
@@ -89,8 +95,10 @@ class Intake:
             cache: Digests of unchanged files.
             prefix: Put before every path of the job's (see LiveFileSystem).
             known: Gives digest and size of a path whose bytes are known without reading (a replay's own layers).
+            earlier: Gives what a path held in an earlier run, if a file of this size is worth the question.
         """
         self._writer, self._cache, self._prefix, self._known = writer, cache, prefix, known
+        self._earlier = earlier
         self.contents: dict[str, Content] = {}
         self.lost: dict[str, str] = {}
         """Path to the reason why its bytes are not kept."""
@@ -135,7 +143,7 @@ class Intake:
                 self._lose(record.path, "it is no file any more" if stat.S_ISREG(record.mode) else "it is no file")
                 return
             attributes = {} if volatile else user_attributes(descriptor)
-            content, after = self._content(descriptor, found, attributes)
+            content, after = self._content(record.path, descriptor, found, attributes)
         except OSError as error:
             # A disk's error, or a file of the kernel's that answers a read with an error: the job met the same.
             self._lose(record.path, f"cannot be read: {os.strerror(error.errno or 0)}")
@@ -168,6 +176,7 @@ class Intake:
 
     def _content(
         self,
+        path: str,
         descriptor: int,
         found: os.stat_result,
         attributes: dict[str, str] | None = None,
@@ -180,7 +189,7 @@ class Intake:
         if digest is not None and self._writer.holds(digest):
             return Content(digest, found.st_size, head, attributes), found
         begun = time.time_ns()
-        added = self._writer.add_descriptor(descriptor, likely_held=likely_held)
+        added = self._writer.add_descriptor(descriptor, self._earlier(path, found.st_size), likely_held=likely_held)
         self.fresh.append((found, added.digest, begun))
         return Content(added.digest, added.size_bytes, head, attributes), os.fstat(descriptor)
 
@@ -199,7 +208,7 @@ class Intake:
             found = os.fstat(descriptor)
             for _ in range(3):
                 # A job that is run again, or replayed, mostly makes again what it made before.
-                content, after = self._content(descriptor, found, likely_held=True)
+                content, after = self._content(path, descriptor, found, likely_held=True)
                 if (after.st_mtime_ns, after.st_size) == (found.st_mtime_ns, found.st_size):
                     return found, content
                 found = after

@@ -28,6 +28,7 @@ from reenact.capture.artifacts import Sorted, inputs, outputs
 from reenact.capture.classify import Classifier
 from reenact.capture.code import CodeObserver
 from reenact.capture.described import describe
+from reenact.capture.earlier import Earlier
 from reenact.capture.freeze import Frozen, freeze, stream_of
 from reenact.capture.intake import Content, Intake
 from reenact.capture.journal import decode, reason_left
@@ -137,7 +138,13 @@ def _record(recording: Recording, ends: RecorderEnds) -> dict[str, Any]:
             observation.apply(entry)
             if intake is None:
                 writer = store.writer(observation.header["run_id"])
-                intake = Intake(writer, store.stats, prefix=ends.prefix, known=recording.known)
+                intake = Intake(
+                    writer,
+                    store.stats,
+                    prefix=ends.prefix,
+                    known=recording.known,
+                    earlier=Earlier(store, observation.header["job"]).find,
+                )
                 code = CodeObserver(observation.header["root"])
                 if recording.as_described is None:
                     code.start()
@@ -382,7 +389,7 @@ def finish_run(
     parts.overhead_us = (time.monotonic_ns() - begun) // 1000
     bundle = freeze(observation, parts)
     recording.seal(store, bundle)
-    remember(store, intake)
+    remember(store, intake, bundle)
     remove_journal(recording.folder)
     return bundle
 
@@ -392,11 +399,12 @@ def _first_program(observation: Observation) -> str | None:
     return root.programs[0][1] if root is not None and root.programs else None
 
 
-def remember(store: Store, intake: Intake) -> None:
-    """Let the stat cache learn what was read; it is a cache, so a failure costs time only."""
+def remember(store: Store, intake: Intake, bundle: Bundle) -> None:
+    """Let the caches learn what was read and written; a failure costs time or room only."""
     from reenact.store.statcache import Remembered  # noqa: PLC0415 - late, like all that is not needed at the start
 
     store.stats.remember_many([Remembered(*item) for item in intake.fresh])
+    Earlier(store, bundle.job).remember(bundle)
 
 
 def remove_journal(folder: str) -> None:

@@ -13,6 +13,7 @@ from collections.abc import Callable
 from typing import TYPE_CHECKING
 
 from reenact.capture.code import CodeObserver
+from reenact.capture.earlier import Earlier
 from reenact.capture.intake import Intake
 from reenact.capture.journal import read_records, reason_left
 from reenact.capture.observation import Observation
@@ -148,4 +149,5 @@ def _finish(
         seal=seal,
         environment_mode=header["environment_mode"],
     )
-    return finish_run(recording, store, writer, observation, Intake(writer, store.stats), code, "", cut)
+    intake = Intake(writer, store.stats, earlier=Earlier(store, header["job"]).find)
+    return finish_run(recording, store, writer, observation, intake, code, "", cut)

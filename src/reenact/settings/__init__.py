@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from reenact.settings.job import job_name
 from reenact.settings.load import load
-from reenact.settings.model import Capture, Declared, Redact, Replay, Settings
+from reenact.settings.model import Capture, Declared, Redact, Replay, Settings, Storage
 from reenact.settings.root import SETTINGS_FILE
 
-__all__ = ["SETTINGS_FILE", "Capture", "Declared", "Redact", "Replay", "Settings", "job_name", "load"]
+__all__ = ["SETTINGS_FILE", "Capture", "Declared", "Redact", "Replay", "Settings", "Storage", "job_name", "load"]

@@ -5,9 +5,9 @@ from __future__ import annotations
 from typing import Final, Literal, NamedTuple
 
 from reenact.settings.section import Section
-from reenact.settings.values import Setting, choice, number_of_bytes, number_of_seconds, text, texts
+from reenact.settings.values import Setting, choice, count, number_of_bytes, number_of_seconds, text, texts
 
-__all__ = ["JOB", "Capture", "Declared", "Redact", "Replay", "Settings"]
+__all__ = ["JOB", "Capture", "Declared", "Redact", "Replay", "Settings", "Storage"]
 
 JOB: Final[Setting] = text("The job's name; without it the name of the script, or of the program.")
 
@@ -81,6 +81,24 @@ class Replay(Section):
     )
 
 
+class Storage(Section):
+    """How the store keeps bytes. Whatever these say, every object comes back byte for byte, and is checked when it is read."""
+
+    deltas: Literal["auto", "never"] = choice(
+        "`auto` keeps a file as its difference from what the job read or wrote under the same name in an earlier run, where that"
+        " takes less room; `never` keeps every file by itself. What is stored already is read either way.",
+        "auto",
+        "never",
+        default="auto",
+    )
+    delta_from_bytes: int = number_of_bytes("Shorter files are always kept by themselves.", default=1 << 20)
+    delta_depth: int = count(
+        "How many other objects may have to be read to read one. Each takes a little longer to restore; more of them save room.",
+        default=10,
+        most=60,
+    )
+
+
 class Settings(NamedTuple):
     """Everything that can be chosen, and where it was found."""
 
@@ -96,3 +114,4 @@ class Settings(NamedTuple):
     declared: Declared = Declared()
     redact: Redact = Redact()
     replay: Replay = Replay()
+    storage: Storage = Storage()

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-__all__ = ["Setting", "choice", "number_of_bytes", "number_of_seconds", "text", "texts"]
+__all__ = ["Setting", "choice", "count", "number_of_bytes", "number_of_seconds", "text", "texts"]
 
 
 class Setting(NamedTuple):
@@ -47,6 +47,19 @@ def choice(documentation: str, *choices: str, default: str) -> Any:  # noqa: ANN
         raise ValueError(f"one of {', '.join(choices)}")
 
     return Setting(default, read, "choice", documentation, choices)
+
+
+def count(documentation: str, *, default: int, most: int) -> Any:  # noqa: ANN401 - stands for a value of the key's type
+    """Declare a setting that is a whole number from 0 to `most`."""
+
+    def read(value: object) -> int:
+        if isinstance(value, str) and value.isascii() and value.isdecimal():
+            value = int(value)
+        if isinstance(value, int) and not isinstance(value, bool) and 0 <= value <= most:
+            return value
+        raise ValueError(f"a whole number from 0 to {most}")
+
+    return Setting(default, read, f"0 to {most}", documentation)
 
 
 def number_of_bytes(documentation: str, *, default: int) -> Any:  # noqa: ANN401 - stands for a value of the key's type

@@ -11,11 +11,11 @@ from reenact.digests import Digest
 from reenact.errors import KeyAbsent
 from reenact.store.forms import DELTA, RAW, SEGMENTS, Malformed
 from reenact.store.interface import Backend
+from reenact.store.segment_cache import SegmentCache
 from reenact.store.sources import (
     FileSource,
     MemorySource,
     RawSource,
-    SegmentCache,
     SegmentSource,
     Source,
     load_table,
@@ -63,7 +63,7 @@ class Bases:
         raise KeyAbsent(digest)
 
     def blocks(self, place: Place, digest: Digest) -> Iterator[bytes]:
-        """Give the content of the object at a place, in blocks of at most 1 MiB; memory is bounded.
+        """Give the content of the object at a place, in blocks of at most 4 MiB; memory is bounded.
 
         Raises:
             Malformed: it is damaged, or something it is made against is; which, is said. Perhaps after blocks were given.
@@ -86,8 +86,8 @@ class Bases:
         """
         header, head = read_header(self._backend, place)
         raw = digests.to_raw(digest)
-        start = place.offset + header.header_bytes
         if header.form == RAW:
+            start = place.offset + header.header_bytes
             return RawSource(raw, header.content_bytes, self._backend, place.key, start)
         if header.form not in {DELTA, SEGMENTS}:
             return self._expanded(place, digest, header.content_bytes)
@@ -95,7 +95,9 @@ class Bases:
             raise Malformed(f"a delta on more than {_MOST_DEPTH} others")
         table = load_table(self._backend, place.key, place.offset, header, head)
         base = None if header.base is None else self._base(digests.from_raw(header.base), cache, level)
-        return SegmentSource(raw, table, base, cache, (self._backend, place.key, start))
+        return SegmentSource(
+            raw, table, base, cache, backend=self._backend, place=place, header_bytes=header.header_bytes
+        )
 
     def _base(self, digest: Digest, cache: SegmentCache, level: int) -> Source:
         try:

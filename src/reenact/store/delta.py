@@ -12,17 +12,18 @@ import msgspec
 
 from reenact import digests
 from reenact.digests import Digest
-from reenact.errors import KeyAbsent
+from reenact.errors import StoreError
 from reenact.store import prefix
 from reenact.store.anchors import Aligner
 from reenact.store.compression import Corrupt
+from reenact.store.delta_policy import DeltaPolicy
 from reenact.store.effort import Effort
 from reenact.store.forms import Malformed
 from reenact.store.prefix import LEAST_PREFIX_BYTES, MODES, Mode
 from reenact.store.segments import Range, next_lineage, radix_base
 from reenact.store.sources import Source
 
-__all__ = ["ALONE", "PAYS", "Chain", "DeltaPolicy", "SegmentCoder", "choose_base"]
+__all__ = ["ALONE", "PAYS", "Chain", "SegmentCoder", "choose_base"]
 
 PAYS: Final = 0.85
 """A delta is kept when it takes less than this share of what the content takes by itself."""
@@ -42,19 +43,6 @@ _STAYS: Final = 48
 _COST: Final[dict[Mode, float]] = {"dense": 1.0, "thorough": 1.2, "sparse": 1.2, "plain": 0.95}
 """What a byte counts in that choice: the slower way must gain a sixth; one without a base is quicker to read."""
 _UNLIKE: Final = 2.0
-
-
-class DeltaPolicy(msgspec.Struct, frozen=True, kw_only=True):
-    """Which objects are kept as deltas."""
-
-    from_bytes: int = 1 << 20
-    """Shorter ones never are; 0 means that none is."""
-    most_depth: int = 10
-    """How many other objects may have to be read to read one. Each costs a third of a second for a gigabyte of it."""
-
-    def wants(self, size_bytes: int) -> bool:
-        """Tell whether an object of some length may become a delta."""
-        return 0 < self.from_bytes <= size_bytes and self.most_depth > 0
 
 
 class Chain(msgspec.Struct, frozen=True, kw_only=True):
@@ -99,7 +87,7 @@ def choose_base(
             continue
         try:
             share = _promise(base, samples, alone, size_bytes)
-        except (Malformed, KeyAbsent):
+        except (Malformed, StoreError):
             continue
         if share < best:
             best, found = share, base
@@ -114,14 +102,14 @@ def choose_base(
 def _opened(open_source: Callable[[Digest], Source], digest: Digest) -> Source | None:
     try:
         return open_source(digest)
-    except (Malformed, KeyAbsent):
+    except (Malformed, StoreError):
         return None
 
 
 def _sound(base: Source) -> bool:
     try:
         base.check()
-    except (Malformed, KeyAbsent):
+    except (Malformed, StoreError):
         return False
     return True
 

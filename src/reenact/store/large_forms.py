@@ -4,37 +4,29 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable, Iterator
-from typing import Final
 
 from reenact.digests import Digest
 from reenact.store import prefix
 from reenact.store.bases import Bases
-from reenact.store.compression import Compressor
-from reenact.store.delta import ALONE, Chain, DeltaPolicy, choose_base
+from reenact.store.delta import ALONE, Chain, choose_base
+from reenact.store.delta_policy import DeltaPolicy
 from reenact.store.effort import Effort, choose_effort
-from reenact.store.forms import RAW
 from reenact.store.index import ObjectIndex
 from reenact.store.interface import Backend
-from reenact.store.large import LargeObject, choose_form, sample_bytes, sample_descriptor
+from reenact.store.large import RawObject
 from reenact.store.locate import places_of
+from reenact.store.segment_cache import SegmentCache
 from reenact.store.segmented import SegmentedObject
-from reenact.store.segments import SEGMENT_BYTES
-from reenact.store.sources import SegmentCache
 from reenact.store.stored import Place
 from reenact.store.worker import Worker
 
 __all__ = ["LargeForms"]
 
-_SEGMENTED_FROM_BYTES: Final = 2 * SEGMENT_BYTES
-"""Shorter ones are decompressed whole to read a part of them."""
-
 
 class LargeForms:
-    """Chooses among raw, one frame, segments and delta."""
+    """Chooses among raw, segments and delta."""
 
-    def __init__(
-        self, backend: Backend, index: ObjectIndex, policy: DeltaPolicy, worker: Worker, compressor: Compressor
-    ) -> None:
+    def __init__(self, backend: Backend, index: ObjectIndex, policy: DeltaPolicy, worker: Worker) -> None:
         """Prepare.
 
         Args:
@@ -42,20 +34,15 @@ class LargeForms:
             index: Knows where there.
             policy: When deltas are made.
             worker: Writes.
-            compressor: Tries samples.
         """
         self._backend, self._index, self._policy = backend, index, policy
-        self._worker, self._compressor = worker, compressor
+        self._worker = worker
 
-    def of_bytes(self, path: str, content: memoryview) -> LargeObject | SegmentedObject:
+    def of_bytes(self, path: str, content: memoryview) -> RawObject | SegmentedObject:
         """Begin an object whose content is in memory; `path` is that of the temporary file."""
-        if len(content) < _SEGMENTED_FROM_BYTES:
-            return LargeObject(path, choose_form(sample_bytes(content), self._compressor), self._worker)
         return self._alone(path, lambda offset, length: bytes(content[offset : offset + length]), len(content))
 
-    def of_descriptor(
-        self, path: str, descriptor: int, previous: Digest | None = None
-    ) -> LargeObject | SegmentedObject:
+    def of_descriptor(self, path: str, descriptor: int, previous: Digest | None = None) -> RawObject | SegmentedObject:
         """Begin an object that is read from a file.
 
         Args:
@@ -76,16 +63,12 @@ class LargeForms:
             chain = self._chain(sample, size_bytes, previous)
             if chain is not None:
                 return SegmentedObject(path, self._worker, effort=ALONE, chain=chain, size_bytes=size_bytes)
-        if size_bytes < _SEGMENTED_FROM_BYTES:
-            return LargeObject(
-                path, choose_form(sample_descriptor(descriptor, size_bytes), self._compressor), self._worker
-            )
         return self._alone(path, sample, size_bytes)
 
-    def _alone(self, path: str, sample: Callable[[int, int], bytes], size_bytes: int) -> LargeObject | SegmentedObject:
+    def _alone(self, path: str, sample: Callable[[int, int], bytes], size_bytes: int) -> RawObject | SegmentedObject:
         effort = _effort(sample, size_bytes)
         if effort is None:
-            return LargeObject(path, RAW, self._worker)
+            return RawObject(path, self._worker)
         return SegmentedObject(path, self._worker, effort=effort)
 
     def _chain(self, sample: Callable[[int, int], bytes], size_bytes: int, previous: Digest) -> Chain | None:

@@ -15,6 +15,7 @@ from reenact import atomic
 from reenact.errors import KeyAbsent, StoreError
 from reenact.ids import RunId
 from reenact.store.backends.folder import FolderBackend
+from reenact.store.delta_policy import DeltaPolicy
 from reenact.store.failures import store_error
 from reenact.store.index import ObjectIndex
 from reenact.store.interface import Backend
@@ -22,6 +23,7 @@ from reenact.store.local import cache_folder, stat_cache_name, temporary_folder
 from reenact.store.public_keys import PublicKeyFolder
 from reenact.store.runs import Runs
 from reenact.store.statcache import StatCache
+from reenact.store.versions import Versions
 from reenact.store.writer import ObjectWriter, temporary_prefix
 
 if TYPE_CHECKING:
@@ -38,7 +40,15 @@ _ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 class Store:
     """An open store. Usable across a fork; its parts say what they allow among threads."""
 
-    def __init__(self, *, backend: Backend, store_id: str, journals: str, cache: str) -> None:
+    def __init__(
+        self,
+        *,
+        backend: Backend,
+        store_id: str,
+        journals: str,
+        cache: str,
+        deltas: DeltaPolicy = DeltaPolicy(),  # noqa: B008 - frozen
+    ) -> None:
         """Put a store together; see :func:`open_store`.
 
         Args:
@@ -46,11 +56,13 @@ class Store:
             store_id: A UUID, in the store since it was made.
             journals: Local folder for live runs; made by whoever writes the first.
             cache: Local folder for derived, deletable files; made likewise.
+            deltas: What its writers may keep as deltas.
         """
         self.backend = backend
         self.id = store_id
         self.journals = journals
         self.cache = cache
+        self.deltas = deltas
         self.runs = Runs(backend)
         self.keys = PublicKeyFolder(backend)
         self._index = ObjectIndex(backend, os.path.join(cache, "objects.sqlite"))
@@ -72,13 +84,18 @@ class Store:
         """What files of this host were, by their stat."""
         return StatCache(os.path.join(self.cache, stat_cache_name()))
 
+    @cached_property
+    def versions(self) -> Versions:
+        """What the files of jobs held last, to this host's knowledge."""
+        return Versions(os.path.join(self.cache, "versions.sqlite"))
+
     def writer(self, run_id: RunId) -> ObjectWriter:
         """Make a writer for the objects of a run, in the process that will use it.
 
         Raises:
             StoreError: the store cannot be written.
         """
-        return ObjectWriter(self.backend, self._index, run_id, self._staging())
+        return ObjectWriter(self.backend, self._index, run_id, self._staging(), self.deltas)
 
     def discard_unfinished(self, run_id: RunId) -> int:
         """Delete what writers of a run left that were killed; give the number of files. Only when none is alive.
@@ -102,19 +119,26 @@ class Store:
     def close(self) -> None:
         """Close the caches; the next use opens them again."""
         self._index.close()
-        if "stats" in self.__dict__:
-            self.stats.close()
+        for name in ("stats", "versions"):
+            if name in self.__dict__:
+                getattr(self, name).close()
 
     def _staging(self) -> str:
         return self.backend.staging() or temporary_folder()
 
 
-def open_store(location: str, *, create: bool) -> Store:
+def open_store(
+    location: str,
+    *,
+    create: bool,
+    deltas: DeltaPolicy = DeltaPolicy(),  # noqa: B008 - frozen
+) -> Store:
     """Open the store at a location: the path of a folder.
 
     Args:
         location: Where it is.
         create: Make it when it is not there; safe when several processes do.
+        deltas: What writers may keep as deltas.
 
     Raises:
         StoreError: there is none, it cannot be made, or it is of a kind or version this program does not know.
@@ -138,6 +162,7 @@ def open_store(location: str, *, create: bool) -> Store:
         store_id=store_id,
         journals=os.path.join(root, "journals"),
         cache=cache_folder(root, store_id, dict(os.environ)),
+        deltas=deltas,
     )
 
 

@@ -14,7 +14,7 @@ from typing import Final
 
 import msgspec
 
-from reenact.errors import KeyAbsent
+from reenact.errors import StoreError
 from reenact.store import prefix
 from reenact.store.anchors import Aligner
 from reenact.store.compression import Compressor
@@ -156,7 +156,7 @@ class SegmentedObject:
         try:
             ranges = aligner.ranges(content, self._start)
             return (chain.base.gather(ranges) if ranges else b""), ranges
-        except (Malformed, KeyAbsent):
+        except (Malformed, StoreError):
             self._aligner = None
             return b"", ()
 

@@ -7,9 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import os
-import threading
 from abc import ABC, abstractmethod
-from collections import OrderedDict
 from collections.abc import Iterator
 from typing import BinaryIO, Final
 
@@ -19,13 +17,15 @@ from reenact.store import prefix
 from reenact.store.compression import Corrupt
 from reenact.store.forms import Header, Malformed
 from reenact.store.interface import Backend
+from reenact.store.segment_cache import SegmentCache
 from reenact.store.segments import TRAILER_BYTES, Range, Table, read_table, trailer_length
+from reenact.store.stored import Place, damage_of_stored
 from reenact.store.worker import BLOCK_BYTES, Worker
 
-__all__ = ["FileSource", "MemorySource", "RawSource", "SegmentCache", "SegmentSource", "Source", "load_table"]
+__all__ = ["FileSource", "MemorySource", "RawSource", "SegmentSource", "Source", "load_table"]
 
-_CACHE_BYTES: Final = 80 << 20
-"""Two large segments, and three for each of ten deltas of a chain: what reading in order goes back and forth within."""
+_READERS: Final = 2
+"""Threads that decode ahead: what is used meanwhile is hashed and written by a third."""
 
 
 class Source(ABC):
@@ -70,9 +70,11 @@ class Source(ABC):
         """
         if any(part.offset + part.length > self.size_bytes for part in ranges):
             raise Malformed(f"a range beyond the end of its base {self.name}")
-        if len(ranges) == 1:
-            return self.pread(ranges[0].offset, ranges[0].length)
-        return b"".join(self.pread(part.offset, part.length) for part in ranges)
+        return b"".join([piece for part in ranges for piece in self._pieces(part.offset, part.length)])
+
+    def _pieces(self, offset: int, length: int) -> list[bytes | memoryview]:
+        """Read a range as pieces that are copied once, when they are joined."""
+        return [self.pread(offset, length)]
 
     @abstractmethod
     def check(self) -> None:
@@ -142,35 +144,6 @@ class RawSource(Source):
         self._checked = True
 
 
-class SegmentCache:
-    """Segments read last, of several objects, within one bound. Safe for threads."""
-
-    def __init__(self, limit_bytes: int = _CACHE_BYTES) -> None:
-        self._limit_bytes = limit_bytes
-        self._held: OrderedDict[tuple[bytes, int], bytes] = OrderedDict()
-        self._bytes = 0
-        self._lock = threading.Lock()
-
-    def get(self, digest: bytes, place: int) -> bytes | None:
-        """Give a segment when it is there."""
-        with self._lock:
-            found = self._held.get((digest, place))
-            if found is not None:
-                self._held.move_to_end((digest, place))
-            return found
-
-    def put(self, digest: bytes, place: int, content: bytes) -> None:
-        """Keep a segment, instead of those not asked for the longest."""
-        with self._lock:
-            if (digest, place) in self._held:
-                return
-            self._held[digest, place] = content
-            self._bytes += len(content)
-            while self._bytes > self._limit_bytes and len(self._held) > 1:
-                _, gone = self._held.popitem(last=False)
-                self._bytes -= len(gone)
-
-
 class SegmentSource(Source):
     """Content in segments, perhaps against another object."""
 
@@ -180,7 +153,9 @@ class SegmentSource(Source):
         table: Table,
         base: Source | None,
         cache: SegmentCache,
-        place: tuple[Backend, str, int],
+        backend: Backend,
+        place: Place,
+        header_bytes: int,
     ) -> None:
         """Prepare.
 
@@ -189,12 +164,15 @@ class SegmentSource(Source):
             table: What its payload ends with.
             base: The object it is made against.
             cache: Holds segments of it and others.
-            place: Backend, key, and where in its value the frames begin.
+            backend: Where it is.
+            place: Where there.
+            header_bytes: Length of its header, behind which the frames begin.
         """
         super().__init__(digest, table.content_bytes, depth=0 if base is None else base.depth + 1)
         self._table, self._base, self._cache = table, base, cache
-        self._backend, self._key, start = place
-        self._offsets = [start + offset for offset in table.offsets()]
+        self._checked = False
+        self._backend, self._place = backend, place
+        self._offsets = [place.offset + header_bytes + offset for offset in table.offsets()]
 
     @property
     def number(self) -> int:
@@ -213,14 +191,17 @@ class SegmentSource(Source):
 
     def pread(self, offset: int, length: int) -> bytes:
         """See :class:`Source`."""
-        parts = []
+        return b"".join(self._pieces(offset, length))
+
+    def _pieces(self, offset: int, length: int) -> list[bytes | memoryview]:
+        pieces: list[bytes | memoryview] = []
         end = offset + length
         while offset < end:
             place, skip = divmod(offset, self._table.segment_bytes)
-            part = self.segment(place)[skip : skip + end - offset]
-            parts.append(part)
-            offset += len(part)
-        return parts[0] if len(parts) == 1 else b"".join(parts)
+            piece = memoryview(self.segment(place))[skip : skip + end - offset]
+            pieces.append(piece)
+            offset += len(piece)
+        return pieces
 
     def segment(self, place: int) -> bytes:
         """Give a whole segment.
@@ -229,32 +210,28 @@ class SegmentSource(Source):
             Malformed: this object or its base is damaged; which, is said.
             KeyAbsent: it is gone.
         """
-        found = self._cache.get(self.digest, place)
-        if found is None:
-            found = self._decoded(place)
-            self._cache.put(self.digest, place, found)
-        return found
+        return self._cache.obtain(self.digest, place, lambda: self._decoded(place))
 
     def blocks(self) -> Iterator[bytes]:
-        """Give the content in order, reading one segment ahead while the one before is used.
+        """Give the content in order, segment by segment; two threads read ahead while the one before is used.
 
         Raises:
             Malformed, KeyAbsent: as :meth:`segment`.
         """
-        worker = Worker()
+        workers = [Worker() for _ in range(_READERS)]
         try:
-            waiting = self._ahead(worker, 0)
+            waiting = [self._ahead(worker, place) for place, worker in enumerate(workers)]
             for place in range(len(self._table.segments)):
-                worker.drain()
-                current = waiting
-                waiting = self._ahead(worker, place + 1)
-                content = current[0]
+                turn = place % _READERS
+                workers[turn].drain()
+                content = waiting[turn][0]
+                waiting[turn] = self._ahead(workers[turn], place + _READERS)
                 if isinstance(content, Exception):
                     raise content
-                view = memoryview(content)
-                yield from (bytes(view[at : at + BLOCK_BYTES]) for at in range(0, len(view), BLOCK_BYTES))
+                yield content
         finally:
-            worker.close()
+            for worker in workers:
+                worker.close()
 
     def _ahead(self, worker: Worker, place: int) -> list[bytes | Exception]:
         found: list[bytes | Exception] = []
@@ -272,7 +249,7 @@ class SegmentSource(Source):
     def _decoded(self, place: int) -> bytes:
         segment = self._table.segments[place]
         length = self._table.length(place)
-        frame = self._backend.get_range(self._key, self._offsets[place], segment.stored_bytes)
+        frame = self._backend.get_range(self._place.key, self._offsets[place], segment.stored_bytes)
         known = self._prefix(segment.ranges) if segment.ranges else b""
         try:
             return prefix.decompress(frame, known, length)
@@ -299,8 +276,14 @@ class SegmentSource(Source):
             raise Malformed(f"its base {self._base.name} is damaged: {error}") from error
 
     def check(self) -> None:
-        """See :class:`Source`. Frames check themselves, so only what they are made against is looked at."""
+        """See :class:`Source`. Reads what is stored, all down to the last base, and decompresses nothing."""
+        if self._checked:
+            return
+        damage = damage_of_stored(self._backend, self._place, self.digest)
+        if damage:
+            raise Malformed(damage)
         self._blame_base()
+        self._checked = True
 
 
 def load_table(backend: Backend, key: str, offset: int, header: Header, head: bytes) -> Table:

@@ -20,16 +20,16 @@ from reenact.digests import Digest
 from reenact.errors import StoreError
 from reenact.ids import RunId
 from reenact.store.compression import Compressor
+from reenact.store.delta_policy import DeltaPolicy
 from reenact.store.index import ObjectIndex
 from reenact.store.interface import Backend
-from reenact.store.large import LargeObject, object_key
+from reenact.store.large import RawObject, object_key
 from reenact.store.pack_writer import SMALL_BYTES, FinishedPack, PackWriter
 from reenact.store.packs import index_key, pack_key
 from reenact.store.worker import BLOCK_BYTES, Buffers, Worker
 
 if TYPE_CHECKING:
     # A run of small files needs none of them.
-    from reenact.store.delta import DeltaPolicy
     from reenact.store.large_forms import LargeForms
     from reenact.store.segmented import SegmentedObject
 
@@ -70,7 +70,7 @@ class ObjectWriter:
         index: ObjectIndex,
         run_id: RunId,
         folder: str,
-        policy: DeltaPolicy | None = None,
+        policy: DeltaPolicy = DeltaPolicy(),  # noqa: B008 - frozen
     ) -> None:
         """Prepare; nothing is written before the first object.
 
@@ -79,7 +79,7 @@ class ObjectWriter:
             index: What it has.
             run_id: Names the temporary files.
             folder: Where temporary files go: the backend's staging folder.
-            policy: Which objects may be kept as deltas; the default policy if not given.
+            policy: Which objects may be kept as deltas.
         """
         self._backend = backend
         self._index = index
@@ -91,14 +91,13 @@ class ObjectWriter:
         self._compressor = Compressor()
         self._pack: PackWriter | None = None
         self._policy = policy
-        self._large: dict[bytes, LargeObject | SegmentedObject] = {}
+        self._large: dict[bytes, RawObject | SegmentedObject] = {}
 
     @cached_property
     def _forms(self) -> LargeForms:
-        from reenact.store.delta import DeltaPolicy  # noqa: PLC0415 - only where there is a large object
-        from reenact.store.large_forms import LargeForms  # noqa: PLC0415 - same
+        from reenact.store.large_forms import LargeForms  # noqa: PLC0415 - only where there is a large object
 
-        return LargeForms(self._backend, self._index, self._policy or DeltaPolicy(), self._worker, self._compressor)
+        return LargeForms(self._backend, self._index, self._policy, self._worker)
 
     def holds(self, digest: Digest) -> bool:
         """Tell whether the store, or this writer, has an object; it need not be added then."""
@@ -178,7 +177,7 @@ class ObjectWriter:
         self._large.clear()
         self._worker.close()
 
-    def _check_base(self, large: LargeObject | SegmentedObject) -> None:
+    def _check_base(self, large: RawObject | SegmentedObject) -> None:
         """Look whether what a delta was made against is still there: whoever sweeps the store may not know of this one yet."""
         base = large.base
         if base is not None and not self._index.holds(base) and not self._backend.exists(object_key(base)):
@@ -236,7 +235,7 @@ class ObjectWriter:
             large.discard()
         return Added(digest=digests.from_raw(raw), size_bytes=size_bytes, new=new)
 
-    def _pump(self, descriptor: int, got: int, large: LargeObject | SegmentedObject) -> tuple[bytes, int]:
+    def _pump(self, descriptor: int, got: int, large: RawObject | SegmentedObject) -> tuple[bytes, int]:
         """Hash blocks here while the helper writes them; give the raw digest and the length."""
         state = hashlib.sha256()
         offset = 0

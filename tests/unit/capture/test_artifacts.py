@@ -58,6 +58,7 @@ class Scene:
 
     def observed(self) -> Observation:
         observation = journals.observed(*self.records)
+        observation.header |= {"variables": {}, "root": str(self.root), "cwd": str(self.root)}
         for record in observation.paths.values():
             if record.needed:
                 self.intake.take(record)

@@ -289,7 +289,7 @@ class Restless:
     def __init__(self, path: Path, times: int) -> None:
         self.path, self.times = path, times
 
-    def add_descriptor(self, descriptor: int, /, *, likely_held: bool = False) -> Any:  # noqa: ARG002
+    def add_descriptor(self, descriptor: int, *_: object, likely_held: bool = False) -> Any:  # noqa: ARG002
         class Added:
             size_bytes = os.fstat(descriptor).st_size
             digest = of_bytes(self.path.read_bytes())

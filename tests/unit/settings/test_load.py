@@ -59,6 +59,17 @@ def test_what_is_no_duration_is_refused(tmp_path: Path, written: str) -> None:
         loaded(tmp_path, f"[replay]\ntimeout_seconds = {written}\n")
 
 
+@pytest.mark.parametrize("written", ["0", "60", '"7"'])
+def test_counts(tmp_path: Path, written: str) -> None:
+    assert loaded(tmp_path, f"[storage]\ndelta_depth = {written}\n").storage.delta_depth == int(written.strip('"'))
+
+
+@pytest.mark.parametrize("written", ["-1", "61", "1.0", "true", '"-1"', '"\u0664"', '""'])
+def test_what_is_no_count_is_refused(tmp_path: Path, written: str) -> None:
+    with pytest.raises(SettingsError, match=r"storage\.delta_depth is .*expected a whole number from 0 to 60"):
+        loaded(tmp_path, f"[storage]\ndelta_depth = {written}\n")
+
+
 def test_lists_come_from_toml_and_from_text(tmp_path: Path) -> None:
     text = '[redact]\npatterns = ["*_PIN", "X*"]\n'
     assert loaded(tmp_path, text).redact.patterns == ("*_PIN", "X*")

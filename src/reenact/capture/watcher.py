@@ -35,6 +35,7 @@ def watch(watch: Watch, ends: SupervisorEnds) -> NoReturn:
     def asked() -> None:
         supervisor.leave(ends.control)
         if _has_ended(ends.control):
+            supervisor.stdin.release()
             supervisor.stop()
         else:
             supervisor.stdin.abandon()

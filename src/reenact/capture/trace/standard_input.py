@@ -66,8 +66,16 @@ class StandardInput:
         except OSError:
             self.abandon()
 
+    def release(self) -> None:
+        """The main process reads for nobody any more: what it was asked for last it may not have heard."""
+        self._server = -1
+        passed, self._passed = self._passed, deque(maxlen=_MAX_PASSED)
+        waited = [notification for notification in passed if seccomp.continue_call(self._listener, notification)]
+        if waited:
+            self.abandon()
+
     def abandon(self) -> None:
-        """Nobody reads for others any more: let all callers that wait do it themselves."""
+        """Nobody reads for others any more: let all callers that wait do it themselves, and say that it is not recorded."""
         for notification in self._passed:
             seccomp.continue_call(self._listener, notification)
         self._passed.clear()

@@ -102,7 +102,7 @@ class Observation:
         if fields:
             self.paths[path] = PathRecord(path, *fields)
         self.paths[path].needed = True
-        self.users.setdefault(path, {}).setdefault("r", set()).add(actor)
+        self._uses(path, "r").add(actor)
 
     def _take_n(self, path: str) -> None:
         self.paths[path].needed = True

@@ -87,3 +87,9 @@ def test_the_end_tells_time_and_calls() -> None:
     assert observed().ended_ns is None
     found = observed(["end", 9, 100])
     assert (found.ended_ns, found.calls) == (9, 100)
+
+
+def test_a_file_that_was_first_read_takes_its_writers_along() -> None:
+    read = ["b", "1", *ENTRY[1:]]
+    moved = ["r", "/job/a", "/job/b", "2", False]
+    assert writers(read, ["a", "1", "/job/a", "w"], moved) == {"/job/b": {"1"}}

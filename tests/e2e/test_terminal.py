@@ -177,3 +177,26 @@ def test_a_reader_that_goes_away_ends_the_job_as_it_would_in_a_shell(desk: Desk,
     script = 'reenact=$1; shift; "$reenact" run -- yes | head -c 4; echo " ${PIPESTATUS[0]}"'
     done = desk.execute(["bash", "-c", script, "bash", desk.person.reenact])
     assert done.stdout == b"y\ny\n " + str(128 + signal.SIGPIPE).encode() + b"\n"
+
+
+@pytest.mark.parametrize(
+    "script",
+    ["cat /dev/stdin > got.txt", "cat /proc/self/fd/0 > got.txt", "exec 3<&0 < /dev/null; cat /dev/fd/3 > got.txt"],
+)
+def test_a_pipe_read_under_another_name_or_number_is_no_exact_run(desk: Desk, script: str) -> None:
+    # Only whoever made a pipe may open it anew.
+    words = 'echo hello | "$0" run -- sh -c "$1"'
+    done = desk.execute(["sh", "-c", words, desk.person.reenact, script])
+    assert done.exit_code == 0, done.stderr.decode()
+    assert (desk.folder / "got.txt").read_bytes() == b"hello\n"
+    hazards = desk.show()["determinism"]["hazards"]
+    assert {(hazard["code"], hazard["exact"]) for hazard in hazards} == {("stdin", False)}
+
+
+def test_a_script_that_puts_its_input_aside_for_a_while_stays_exact(desk: Desk) -> None:
+    script = "read first; { read other; } < list.txt; read second; echo $first $other $second > got.txt"
+    desk.write("list.txt", "b\n")
+    done = desk.record("sh", "-c", script, stdin=b"a\nc\n")
+    assert done.exit_code == 0, done.stderr.decode()
+    assert (desk.folder / "got.txt").read_bytes() == b"a b c\n"
+    assert desk.show()["determinism"]["hazards"] == []

@@ -5,6 +5,7 @@ The other half is :mod:`reenact.capture.standard_input`.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import struct
 from collections import deque
@@ -122,6 +123,19 @@ class StandardInput:
         """Name a way of reading that is not taken over as a gap."""
         if self._is_meant(thread, actor):
             self._gap(actor, "standard input was read in a way that is not recorded")
+
+    def note_opened(self, thread: int, actor: str, path: str) -> None:
+        """Name standard input that is opened anew by a name (``/dev/stdin``) as a gap: reads from there are not noticed."""
+        if self._source is None:
+            return
+        owner, _, number = path.removeprefix("/proc/").rpartition("/fd/")
+        if not owner.isdigit():
+            owner = str(thread)  # /proc/self, and what leads there from /dev
+        path = f"/proc/{owner}/fd/{number.removeprefix('/dev/').replace('stdin', '0')}"
+        with contextlib.suppress(OSError):
+            found = os.stat(path)
+            if (found.st_dev, found.st_ino) == self._source:
+                self._gap(actor, "standard input was opened anew and read in a way that is not recorded")
 
     def _gap(self, actor: str, message: str) -> None:
         for observer, _ in self._covering(actor):

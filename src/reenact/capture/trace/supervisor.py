@@ -314,6 +314,8 @@ class Supervisor:
         if not path:
             return None
         if path.startswith(("/proc/", "/dev/")):
+            if path in _STANDARD_NAMES or "/fd/" in path:
+                self.stdin.note_opened(thread, actor, path)
             path = self._through_descriptor(thread, path)
         if flags & _CHANGES:
             for observer, name in self.covering(actor):

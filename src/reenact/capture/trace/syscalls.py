@@ -116,13 +116,16 @@ CALLS: Final[dict[str, Call]] = {
     "recvmsg": Call("other_stdin"),
     "splice": Call("other_stdin"),
     "tee": Call("other_stdin"),
+    "dup": Call("other_stdin"),
+    "dup2": Call("other_stdin"),
+    "dup3": Call("other_stdin"),
 }
 """Observed calls. io_uring_setup is refused instead (see filter.py): a ring does I/O that no filter sees."""
 
 STAT_CALLS: Final = frozenset({"fstat"})
 """Observed only where stat is answered from a record; the other calls of its kind always are."""
 
-STDIN_CALLS: Final = frozenset({"read", "readv", "recvfrom", "recvmsg", "splice", "tee"})
+STDIN_CALLS: Final = frozenset({"read", "readv", "recvfrom", "recvmsg", "splice", "tee", "dup", "dup2", "dup3"})
 """Observed only on descriptor 0, and only where standard input is to be recorded."""
 
 _NEWEST: Final = {
@@ -132,6 +135,7 @@ _NEWEST: Final = {
 
 _X86_64: Final = {
     "read": 0, "fstat": 5, "readv": 19, "recvfrom": 45, "recvmsg": 47, "splice": 275, "tee": 276,
+    "dup": 32, "dup2": 33, "dup3": 292,
     "open": 2, "stat": 4, "lstat": 6, "access": 21, "connect": 42, "sendto": 44, "sendmsg": 46, "bind": 49, "execve": 59,
     "truncate": 76, "getdents": 78, "chdir": 80, "rename": 82, "mkdir": 83, "rmdir": 84, "creat": 85, "link": 86, "unlink": 87,
     "symlink": 88, "readlink": 89, "chmod": 90, "fchmod": 91, "chown": 92, "fchown": 93, "lchown": 94, "utime": 132, "mknod": 133,
@@ -145,6 +149,7 @@ _X86_64: Final = {
 }  # fmt: skip
 _AARCH64: Final = {
     "read": 63, "readv": 65, "fstat": 80, "recvfrom": 207, "recvmsg": 212, "splice": 76, "tee": 77,
+    "dup": 23, "dup3": 24,
     "setxattr": 5, "lsetxattr": 6, "fsetxattr": 7, "getxattr": 8, "lgetxattr": 9, "listxattr": 11, "llistxattr": 12,
     "removexattr": 14, "lremovexattr": 15, "fremovexattr": 16, "inotify_add_watch": 27, "mknodat": 33, "mkdirat": 34,
     "unlinkat": 35, "symlinkat": 36, "linkat": 37, "renameat": 38, "mount": 40, "pivot_root": 41, "statfs": 43, "truncate": 45,
@@ -155,6 +160,7 @@ _AARCH64: Final = {
 }  # fmt: skip
 _I386: Final = {
     "read": (3,), "readv": (145,), "recvfrom": (371,), "recvmsg": (372,), "splice": (313,), "tee": (315,),
+    "dup": (41,), "dup2": (63,), "dup3": (330,),
     "open": (5,), "creat": (8,), "link": (9,), "unlink": (10,), "execve": (11,), "chdir": (12,), "mknod": (14,), "chmod": (15,),
     "lchown": (16, 198), "mount": (21,), "utime": (30,), "access": (33,), "rename": (38,), "mkdir": (39,), "rmdir": (40,),
     "chroot": (61,), "symlink": (83,), "readlink": (85,), "truncate": (92, 193), "fchmod": (94,), "fchown": (95, 207),

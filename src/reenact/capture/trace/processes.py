@@ -8,13 +8,15 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from typing import Any
+from typing import Any, Final
 
-from reenact.capture.trace.tracee import children_of, identify
+from reenact.capture.trace.tracee import children_of, identify, started_ticks
 
 __all__ = ["ROOT", "Processes"]
 
 ROOT = "1"
+_MOST_ENDED: Final = 4096
+"""How many that have ended are remembered."""
 
 
 class Processes:
@@ -29,6 +31,11 @@ class Processes:
         self._children: dict[str, int] = {}
         self._actor_of: dict[int, str] = {root: ROOT}
         """By process id."""
+        self._ended: dict[int, tuple[str, int]] = {}
+        """What processes were called that have ended, and when they were started, by process id.
+
+        Until its parent has asked for it, one is still listed among the parent's children, and must not be taken for a new one.
+        """
 
     def actor(self, thread: int) -> str:
         """Name the process a thread belongs to, entering it when it is new."""
@@ -40,6 +47,8 @@ class Processes:
             process, parent = identify(thread)
         except (OSError, ValueError):
             return ROOT
+        if self._has_ended(process):
+            return self._ended[process][0]  # a thread that called while another one ended them all
         if process not in self._actor_of:
             above = self._actor_of.get(parent, ROOT)
             # Siblings that were started before it but have not been heard of yet come first, whoever runs faster.
@@ -53,8 +62,16 @@ class Processes:
         self._threads[process].add(thread)
         return actor
 
+    def _has_ended(self, process: int) -> bool:
+        if process not in self._ended:
+            return False
+        if self._ended[process][1] == started_ticks(process):
+            return True
+        del self._ended[process]  # the id is another process's by now
+        return False
+
     def _name(self, process: int, above: str) -> None:
-        if process in self._actor_of:
+        if process in self._actor_of or self._has_ended(process):
             return
         number = self._children[above] = self._children.get(above, 0) + 1
         actor = self._actor_of[process] = f"{above}.{number}"
@@ -73,6 +90,9 @@ class Processes:
             self._actors.pop(member, None)
             self._process_of.pop(member, None)
         self._actor_of.pop(process, None)
+        self._ended[process] = actor, started_ticks(process)
+        if len(self._ended) > _MOST_ENDED:
+            del self._ended[next(iter(self._ended))]
         self._emit(actor, ["q", actor, code, time.time_ns()])
 
     def meet_children(self, process: int) -> None:

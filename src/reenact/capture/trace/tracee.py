@@ -11,7 +11,7 @@ import sys
 from collections import OrderedDict
 from typing import Final
 
-__all__ = ["Memory", "Unreadable", "absolute", "children_of", "identify", "is_running"]
+__all__ = ["Memory", "Unreadable", "absolute", "children_of", "identify", "is_running", "started_ticks"]
 
 _MAX_OPEN: Final = 128
 """Open /proc/PID/mem descriptors; keyed by process, so that thousands of threads share one."""
@@ -137,6 +137,15 @@ def identify(thread: int) -> tuple[int, int]:
     process = data.index(b"\nTgid:") + 6
     parent = data.index(b"\nPPid:") + 6
     return int(data[process : data.index(b"\n", process)]), int(data[parent : data.index(b"\n", parent)])
+
+
+def started_ticks(process: int) -> int:
+    """Give when a process was started, in ticks since the machine was, which with its id tells it from all others; 0 when it is gone."""
+    try:
+        with open(f"/proc/{process}/stat", "rb") as file:
+            return int(file.read().rpartition(b")")[2].split()[19])
+    except (OSError, IndexError, ValueError):
+        return 0
 
 
 def is_running(process: int) -> bool:

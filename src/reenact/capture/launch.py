@@ -152,9 +152,22 @@ def _install(channel: socket.socket, instead: Callable[[], None] | None, *, stdi
     except CaptureError as error:
         message = str(error).encode()[:256]
     rights.append((socket.SOL_SOCKET, _SCM_CREDENTIALS, _CREDENTIALS.pack(os.getpid(), os.getuid(), os.getgid())))
-    channel.sendmsg([message], rights, filter_program.PASSPORT_FLAGS)
+    try:
+        channel.sendmsg([message], rights, filter_program.PASSPORT_FLAGS)
+    except OSError:
+        _vanish()
     if listener >= 0:
         os.close(listener)
         os.access("/", os.F_OK)  # the call whose number the main process learns
-    channel.recv(2)
+    if not channel.recv(2):
+        _vanish()
     channel.close()
+
+
+def _vanish() -> NoReturn:
+    """End at once: the main process was killed before it let the job go.
+
+    By a signal, because ending by a call may wait for an answer that nobody gives: this process holds the listener.
+    """
+    os.kill(os.getpid(), signal.SIGKILL)
+    raise SystemExit  # never reached

@@ -58,9 +58,11 @@ def birth_ns(path: str) -> int | None:
     return int(seconds) * 1_000_000_000 + int(nanoseconds)
 
 
-def imagined(kind: int) -> Stat:
-    """Give a stand-in for the stat of something the run made and that was gone before it could be looked at."""
-    return os.stat_result((kind | 0o700, 0, 0, 1, os.geteuid(), os.getegid(), 0, 0, 0, 0))
+def imagined(kind: int, modified_ns: int = 0) -> Stat:
+    """Give a stand-in for the stat of something that was gone before it could be looked at."""
+    times = {"st_atime_ns": modified_ns, "st_mtime_ns": modified_ns, "st_ctime_ns": modified_ns}
+    facts = (kind | 0o700, 0, 0, 1, os.geteuid(), os.getegid(), 0, 0, 0, 0)
+    return os.stat_result(facts, {**times, "st_blocks": 0, "st_rdev": 0})
 
 
 class Hindsight:

@@ -188,7 +188,18 @@ class Booking:
             return
         if flags & os.O_CREAT and flags & os.O_EXCL:
             self._was_absent(path)
+        elif not flags & os.O_CREAT and call.where:
+            self._was_there(call.where, stat.S_IFDIR if flags & os.O_DIRECTORY else stat.S_IFREG)
         self._states.opened(actor, path, flags)
+
+    def _was_there(self, where: str, kind: int) -> None:
+        """A file was opened that was not being made: when it is gone or replaced by now, what it held is lost, not absent."""
+        if where in self._states.entries or where in self._states.made or is_special(where):
+            return
+        try:
+            self._files.lstat(where)
+        except OSError:
+            self._files.pretend[where] = imagined(kind, modified_ns=self._files.since_ns)
 
     def _was_absent(self, path: str) -> str:
         """Pretend, until the call is booked, that nothing was at a path; give it canonical."""

@@ -8,14 +8,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator, Mapping, Sequence
-from typing import Final, Literal, Protocol
+from typing import Final, Literal, NamedTuple, Protocol
 
 import msgspec
 
 from reenact.atomic import AnyPath
 from reenact.digests import Digest
+from reenact.errors import KeyAbsent
 
-__all__ = ["Backend", "Finding", "Problem", "check_key"]
+__all__ = ["Backend", "Finding", "Listed", "Problem", "check_key"]
 
 # No leading dot: names of unfinished writes (atomic.TEMPORARY_PREFIX) can never be keys, nor can "." and "..".
 # ASCII only: such names mean the same on every file system and object store, and sort the same everywhere.
@@ -27,6 +28,15 @@ def check_key(key: str) -> str:
     if _KEY.fullmatch(key) is None:
         raise ValueError(f"not a key: {key!r}")
     return key
+
+
+class Listed(NamedTuple):
+    """What a listing tells about a value."""
+
+    key: str
+    size_bytes: int
+    modified: float
+    """See :meth:`Backend.modified`."""
 
 
 class Backend(Protocol):
@@ -88,6 +98,13 @@ class Backend(Protocol):
         """Give the length of a value in bytes; KeyAbsent when there is none."""
         ...
 
+    def modified(self, key: str) -> float:
+        """Give when a value was put, in seconds since 1970 by the clock of the place; KeyAbsent when there is none.
+
+        Never earlier than that; later where a hand touched it since. For telling what is too new to be swept.
+        """
+        ...
+
     def exists(self, key: str) -> bool:
         """Tell whether there is a value. Cheap: a stat, or one request."""
         ...
@@ -98,6 +115,17 @@ class Backend(Protocol):
         Costs time in proportion to what lies under the prefix's folder. Values put meanwhile may or may not appear.
         """
         ...
+
+    def listing(self, prefix: str) -> Iterator[Listed]:
+        """Give the keys that start with a prefix as :meth:`list` does, each with its value's length and time.
+
+        For whoever looks at all of a store: an object store tells a thousand in one request.
+        """
+        for key in self.list(prefix):
+            try:
+                yield Listed(key, self.size(key), self.modified(key))
+            except KeyAbsent:
+                continue  # deleted meanwhile
 
     def names(self, folder: str) -> Sequence[str]:
         """Give the names directly in a folder (values and folders alike), sorted; empty when there is no such folder."""

@@ -10,15 +10,20 @@ Subclass :class:`BackendContract` in a test module and give it a fixture `backen
 
 from __future__ import annotations
 
+import os
 import threading
+import time
 from pathlib import Path
 
 import pytest
 
 from reenact.errors import KeyAbsent
-from reenact.store.interface import Backend
+from reenact.store.interface import Backend, Listed
 
 __all__ = ["BackendContract"]
+
+_CLOCKS_APART_SECONDS = 60.0
+"""How far the clock of the place may be from ours."""
 
 _MALFORMED = ("", "/a", "a/", "a//b", ".", "..", "a/../b", ".tmp-a", "a/.tmp-b", "a b", "ä", "a\n", "a\0b")
 
@@ -55,7 +60,7 @@ class BackendContract:
         backend.put_if_absent("folder/value", b"")
         for key in ("nothing", "folder", "folder/other", "folder/value/below"):
             assert not backend.exists(key)
-            for ask in (backend.get, backend.size):
+            for ask in (backend.get, backend.size, backend.modified):
                 with pytest.raises(KeyAbsent):
                     ask(key)
             with pytest.raises(KeyAbsent):
@@ -84,6 +89,27 @@ class BackendContract:
         assert list(backend.list("b")) == keys[1:-1]
         assert list(backend.list("b/c/d")) == ["b/c/d"]
         assert list(backend.list("nothing/at/all")) == []
+
+    def test_tells_when_a_value_was_put(self, backend: Backend, tmp_path: Path) -> None:
+        """Not when the file was written that became it."""
+        path = Path(backend.staging() or tmp_path, ".tmp-file")
+        path.write_bytes(b"old")
+        os.utime(path, (1, 1))
+        before = time.time() - _CLOCKS_APART_SECONDS
+        backend.put_if_absent("k", b"")
+        backend.put_file_if_absent("f", path)
+        for key in ("k", "f"):
+            assert before <= backend.modified(key) <= time.time() + _CLOCKS_APART_SECONDS
+
+    def test_lists_with_sizes_and_times(self, backend: Backend) -> None:
+        """What is asked for one by one, for all at once."""
+        for key, data in {"b/c": b"123", "b/d": b"", "b-": b"1", "a": b"1234"}.items():
+            backend.put_if_absent(key, data)
+        found = list(backend.listing("b"))
+        assert [(item.key, item.size_bytes) for item in found] == [("b-", 1), ("b/c", 3), ("b/d", 0)]
+        assert all(abs(item.modified - backend.modified(item.key)) < 1 for item in found)
+        assert isinstance(found[0], Listed)
+        assert list(backend.listing("c")) == []
 
     def test_names_are_the_next_level(self, backend: Backend) -> None:
         """Values and folders alike."""

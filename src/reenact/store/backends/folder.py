@@ -98,6 +98,13 @@ class FolderBackend(Backend):
             raise KeyAbsent(key)
         return found.st_size
 
+    def modified(self, key: str) -> float:
+        """See :class:`Backend`. The time of the file's last change, also of its names: its bytes may be older than the value."""
+        found = self._stat(key)
+        if found is None:
+            raise KeyAbsent(key)
+        return found.st_ctime
+
     def exists(self, key: str) -> bool:
         """See :class:`Backend`."""
         return self._stat(key) is not None

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import threading
+import time
 from collections.abc import Iterator, Sequence
 
 from reenact.atomic import AnyPath
@@ -19,6 +20,7 @@ class MemoryBackend(Backend):
 
     def __init__(self) -> None:
         self._values: dict[str, bytes] = {}
+        self._times: dict[str, float] = {}
         self._lock = threading.Lock()
 
     @property
@@ -33,6 +35,7 @@ class MemoryBackend(Backend):
             if key in self._values:
                 return False
             self._values[key] = bytes(data)
+            self._times[key] = time.time()
             return True
 
     def put_file_if_absent(self, key: str, path: AnyPath) -> bool:
@@ -61,6 +64,13 @@ class MemoryBackend(Backend):
         """See :class:`Backend`."""
         return len(self.get(key))
 
+    def modified(self, key: str) -> float:
+        """See :class:`Backend`."""
+        try:
+            return self._times[check_key(key)]
+        except KeyError:
+            raise KeyAbsent(key) from None
+
     def exists(self, key: str) -> bool:
         """See :class:`Backend`."""
         return check_key(key) in self._values
@@ -80,6 +90,7 @@ class MemoryBackend(Backend):
         """See :class:`Backend`."""
         with self._lock:
             self._values.pop(check_key(key), None)
+            self._times.pop(key, None)
 
     def staging(self) -> str | None:
         """See :class:`Backend`."""

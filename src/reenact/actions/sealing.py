@@ -25,6 +25,7 @@ __all__ = [
     "logged_statements",
     "prepare_sealing",
     "seal_bundle",
+    "seal_tombstone",
     "seal_verdict",
     "signing_key",
 ]
@@ -85,7 +86,7 @@ def seal_bundle(store: Store, bundle: Bundle) -> None:
         key_id=key.public.key_id,
         time=clock.timestamp(),
     )
-    Log(store.backend).append(entry)
+    Log(store.backend).append(entry, key.sign)
 
 
 def seal_verdict(store: Store, verdict: Verdict) -> None:
@@ -110,7 +111,33 @@ def seal_verdict(store: Store, verdict: Verdict) -> None:
         key_id=key.public.key_id,
         time=clock.timestamp(),
     )
-    Log(store.backend).append(entry)
+    Log(store.backend).append(entry, key.sign)
+
+
+def seal_tombstone(store: Store, run_id: RunId, statement: Digest, reason: str) -> int:
+    """Log that a run is removed; give the entry's index. Durable when it returns, so call it before anything is deleted.
+
+    Args:
+        store: Where the run is.
+        run_id: The run.
+        statement: Digest of the signed payload of its bundle.
+        reason: Why, in words.
+
+    Raises:
+        StoreError: the store cannot be written, or the key cannot be used.
+    """
+    from reenact.seal.log import Entry, Log  # noqa: PLC0415 - late, like all of sealing
+
+    key = signing_key(store)
+    entry = Entry(
+        kind="tombstone",
+        run_id=run_id,
+        statement=statement,
+        key_id=key.public.key_id,
+        time=clock.timestamp(),
+        reason=reason,
+    )
+    return Log(store.backend).append(entry, key.sign)
 
 
 def ensure_logged(store: Store, run_id: RunId) -> None:
@@ -123,10 +150,17 @@ def ensure_logged(store: Store, run_id: RunId) -> None:
     from reenact.digests import of_bytes  # noqa: PLC0415 - late, like all of sealing
     from reenact.seal.log import Entry, Log  # noqa: PLC0415 - same
 
-    payload, key_id = check_signature(store, store.runs.envelope(run_id))
+    payload, _ = check_signature(store, store.runs.envelope(run_id))
     if of_bytes(payload) not in logged_statements(store):
-        entry = Entry(kind="run", run_id=run_id, statement=of_bytes(payload), key_id=key_id, time=clock.timestamp())
-        Log(store.backend).append(entry)
+        key = signing_key(store)
+        entry = Entry(
+            kind="run",
+            run_id=run_id,
+            statement=of_bytes(payload),
+            key_id=key.public.key_id,
+            time=clock.timestamp(),
+        )
+        Log(store.backend).append(entry, key.sign)
 
 
 def check_signature(store: Store, envelope: bytes) -> tuple[bytes, str]:
@@ -156,4 +190,4 @@ def logged_statements(store: Store) -> frozenset[Digest]:
     """
     from reenact.seal.log import Log  # noqa: PLC0415 - late, like all of sealing
 
-    return frozenset(entry.statement for entry in Log(store.backend).entries())
+    return frozenset(entry.statement for entry in Log(store.backend).entries() if entry.kind in {"run", "verdict"})

@@ -1,24 +1,24 @@
-"""The log: one entry for every sealed bundle and verdict, in the order they were sealed, numbered without gaps.
+"""The log: one entry for every sealed bundle and verdict, key event and tombstone, in order, numbered without gaps.
 
 An entry is claimed by creating the next number; whoever loses the race takes the one after. No lock, no server: any number of
-hosts append to one store. The Merkle tree over the entries is derived from them and not kept here.
+hosts append to one store. The Merkle tree over the entries is derived from them: see :mod:`reenact.seal.tiles`.
 """
 
 from __future__ import annotations
 
-import json
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from typing import Final, Protocol
 
-import msgspec
+from msgspec.structs import replace
 
 from reenact import canonical
-from reenact.digests import Digest
-from reenact.errors import IntegrityError, KeyAbsent
+from reenact.digests import Digest, of_bytes
+from reenact.errors import KeyAbsent
+from reenact.seal.entry import Entry, load, signed
 
-__all__ = ["Entry", "Log", "LogPlace"]
+__all__ = ["Entry", "Log", "LogPlace", "entry_key"]
 
-_FOLDER: Final = "log/entries"
+FOLDER: Final = "log/entries"
 _DIGITS: Final = 12
 """Names sort as numbers do."""
 
@@ -36,24 +36,9 @@ class LogPlace(Protocol):
         """Tell whether a key is taken."""
 
 
-class Entry(msgspec.Struct, frozen=True, kw_only=True):
-    """What was sealed."""
-
-    kind: str
-    """``run`` or ``verdict``."""
-    run_id: str
-    statement: Digest
-    """Of the signed payload."""
-    key_id: str
-    time: str
-    replay_run_id: str | None = None
-
-
-_FIELDS: Final = Entry.__struct_fields__
-
-
-def _key(index: int) -> str:
-    return f"{_FOLDER}/{index:0{_DIGITS}d}"
+def entry_key(index: int) -> str:
+    """Name the value that holds an entry."""
+    return f"{FOLDER}/{index:0{_DIGITS}d}"
 
 
 class Log:
@@ -62,24 +47,40 @@ class Log:
     def __init__(self, place: LogPlace) -> None:
         self._place = place
 
-    def append(self, entry: Entry) -> int:
-        """Append an entry; give its index. Durable when it returns. Cost: O(log n) existence checks and one put."""
-        data = canonical.dumps_plain(entry)
+    def append(self, entry: Entry, sign: Callable[[bytes], bytes] | None = None) -> int:
+        """Append an entry; give its index. Durable when it returns.
+
+        Cost: O(log n) existence checks, one read, one signature and one put; after a lost race, the last three again.
+
+        Args:
+            entry: Without index, previous and signature, which are added.
+            sign: Signs bytes with the key the entry names; without it the entry is not signed, and `verify` says so.
+        """
         index = self.size()
-        while not self._place.put_if_absent(_key(index), data):
+        while True:
+            placed = replace(entry, index=index, previous=self._digest(index - 1))
+            data = signed(placed, sign) if sign is not None else canonical.dumps_plain(placed)
+            if self._place.put_if_absent(entry_key(index), data):
+                return index
             index += 1
-        return index
+
+    def _digest(self, index: int) -> Digest | None:
+        return of_bytes(self.leaf(index)) if index >= 0 else None
+
+    def leaf(self, index: int) -> bytes:
+        """Give the bytes of an entry; KeyAbsent when there is none."""
+        return self._place.get(entry_key(index))
 
     def size(self) -> int:
         """Count the entries, by probing: numbers have no gaps, so the first free one is found by doubling and halving."""
-        if not self._place.exists(_key(0)):
+        if not self._place.exists(entry_key(0)):
             return 0
         taken, free = 0, 1
-        while self._place.exists(_key(free)):
+        while self._place.exists(entry_key(free)):
             taken, free = free, free * 2
         while free - taken > 1:
             middle = (taken + free) // 2
-            if self._place.exists(_key(middle)):
+            if self._place.exists(entry_key(middle)):
                 taken = middle
             else:
                 free = middle
@@ -94,13 +95,8 @@ class Log:
         index = 0
         while True:
             try:
-                data = self._place.get(_key(index))
+                data = self.leaf(index)
             except KeyAbsent:
                 return
-            try:
-                fields = json.loads(data)
-                # A later version may say more; what this one knows it must still be able to read.
-                yield Entry(**{name: fields[name] for name in _FIELDS if name in fields})
-            except (ValueError, TypeError, RecursionError) as error:
-                raise IntegrityError(f"log entry {index} cannot be read: {error}") from error
+            yield load(data, index)
             index += 1

@@ -5,9 +5,12 @@ import threading
 from pathlib import Path
 
 import pytest
+from msgspec.structs import replace
 
 from reenact.digests import of_bytes
 from reenact.errors import IntegrityError
+from reenact.seal.entry import load, signed_part
+from reenact.seal.keys import load_signing_key
 from reenact.seal.log import Entry, Log
 from reenact.store.backends.folder import FolderBackend
 from reenact.store.backends.memory import MemoryBackend
@@ -22,6 +25,11 @@ def entry(number: int, kind: str = "run") -> Entry:
         time="2026-01-01T00:00:00.000000Z",
         replay_run_id="replay" if kind == "verdict" else None,
     )
+
+
+def plain(found: Entry) -> Entry:
+    """Give an entry as it was before it was placed."""
+    return replace(found, index=None, previous=None, signature=None)
 
 
 class Counting(MemoryBackend):
@@ -39,7 +47,7 @@ def test_entries_come_back_in_order() -> None:
     assert list(log.entries()) == []
     entries = [entry(number, kind) for number, kind in enumerate(("run", "verdict", "run"))]
     assert [log.append(one) for one in entries] == [0, 1, 2]
-    assert list(log.entries()) == entries
+    assert [plain(found) for found in log.entries()] == entries
 
 
 def test_entries_lie_where_the_design_says() -> None:
@@ -82,13 +90,50 @@ def test_an_entry_of_a_later_version_can_be_read() -> None:
     Log(place).append(entry(1))
     data = json.loads(place.get("log/entries/000000000000")) | {"witness": "later"}
     place.put_if_absent("log/entries/000000000001", json.dumps(data).encode())
-    assert list(Log(place).entries()) == [entry(1), entry(1)]
+    first, second = Log(place).entries()
+    assert first == second
+    assert plain(first) == entry(1)
 
 
-@pytest.mark.parametrize("data", [b"", b"[]", b"7", b"\xff", b'{"kind":"run"}'])
+@pytest.mark.parametrize("data", [b"", b"[]", b"7", b"\xff", b'{"kind":"run"}', b'{"kind":7}', b"null"])
 def test_an_entry_that_cannot_be_read_is_told(data: bytes) -> None:
     place = MemoryBackend()
     Log(place).append(entry(1))
     place.put_if_absent("log/entries/000000000001", data)
     with pytest.raises(IntegrityError, match="log entry 1"):
         list(Log(place).entries())
+
+
+def test_each_entry_names_the_one_before_it_and_its_place() -> None:
+    place = MemoryBackend()
+    log = Log(place)
+    for number in range(3):
+        log.append(entry(number))
+    found = list(log.entries())
+    assert [one.index for one in found] == [0, 1, 2]
+    assert [one.previous for one in found] == [None, of_bytes(log.leaf(0)), of_bytes(log.leaf(1))]
+
+
+def test_no_changed_byte_keeps_the_signature_of_an_entry(tmp_path: Path) -> None:
+    key = load_signing_key(tmp_path, "s")
+    log = Log(MemoryBackend())
+    log.append(replace(entry(1), key_id=key.public.key_id, reason="größe"), key.sign)
+    data = log.leaf(0)
+    body = signed_part(data)
+    assert body is not None
+    assert key.public.verify(body[1], body[0])
+    for place in range(len(data)):
+        for mask in (1, 0x20, 0x80):
+            changed = signed_part(data[:place] + bytes([data[place] ^ mask]) + data[place + 1 :])
+            assert changed is None or not key.public.verify(changed[1], changed[0]), place
+    for spelled in (data + b" ", b" " + data, data.replace(b'"kind"', b'"kind":"x","kind"')):
+        assert signed_part(spelled) is None
+
+
+def test_a_tombstone_says_which_run_and_why() -> None:
+    told = Entry(
+        kind="tombstone", statement=of_bytes(b"x"), key_id="k", time="t", run_id="run-1", reason="asked to forget"
+    )
+    log = Log(MemoryBackend())
+    log.append(told)
+    assert plain(load(log.leaf(0), 0)) == told

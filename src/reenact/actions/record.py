@@ -16,15 +16,17 @@ from reenact.actions.sealing import ensure_logged, fingerprint_key, key_places, 
 from reenact.capture.live import Begun, LiveRun, RecorderTask, begin, describe, run_live, start_recorder
 from reenact.capture.rungs.choose import choose
 from reenact.capture.session import Command, Session
+from reenact.capture.surroundings import inside_world, parent_run
 from reenact.capture.trace import listener
 from reenact.errors import ReenactError, UsageError
 from reenact.settings import job_name
 
 if TYPE_CHECKING:
-    from reenact.capture.nesting import Outer, Parent
+    from reenact.capture.nesting import Outer
     from reenact.capture.redact import Redactor
     from reenact.capture.redact_stream import StreamRedactor
     from reenact.capture.rungs.interface import Rung
+    from reenact.capture.surroundings import Parent
     from reenact.ids import RunId
     from reenact.settings import Settings
     from reenact.store.opening import Store
@@ -32,6 +34,11 @@ if TYPE_CHECKING:
 __all__ = ["RunRequest", "RunResult", "record"]
 
 _SIGNAL_BASE: Final = 128
+_TAKEN: Final = "listener-taken"
+_TAKEN_MESSAGE: Final = (
+    "this process tree is observed already, by what could not be asked to observe this run, too (another user's recording, "
+    "another version's, a container's manager): a lower rung was used"
+)
 
 
 class RunRequest(NamedTuple):
@@ -59,14 +66,10 @@ class RunResult(NamedTuple):
 
 def record(settings: Settings, request: RunRequest) -> RunResult:
     """Run a command and record it. Whatever happens to the recording, the command runs and its status is given."""
-    parent = None
-    if listener.refusal() == errno.EBUSY:
-        from reenact.capture.nesting import parent_run  # noqa: PLC0415 - only inside another recording
-
-        parent = parent_run()
-        if parent is None:
-            # Inside a replay: its closed world holds no store of ours, and the command is what counts.
-            _become(request.argv)
+    parent = parent_run()
+    if inside_world() if parent is None else parent.replays:
+        # Inside a replay the command is what counts: it is recorded already, as a part of what is replayed.
+        _become(request.argv)
     try:
         prepared = _prepare(settings, request, parent)
     except UsageError:
@@ -117,6 +120,8 @@ class _Start(NamedTuple):
     environment: dict[str, str]
     redactor: Callable[[], Redactor]
     begun: Begun
+    refused: int
+    """The errno with which the kernel refuses the rung that was wanted; 0 where it does not."""
 
 
 def _prepare(settings: Settings, request: RunRequest, parent: Parent | None) -> _Prepared:
@@ -124,7 +129,7 @@ def _prepare(settings: Settings, request: RunRequest, parent: Parent | None) -> 
     start = _start(settings, request, parent)
     try:
         run = _live_run(settings, request, parent, start)
-        describe(start.begun, run.header)
+        describe(start.begun, run.header, _gaps(start))
     except BaseException:
         start.begun.session.give_up()
         raise
@@ -140,6 +145,10 @@ def _start(settings: Settings, request: RunRequest, parent: Parent | None) -> _S
     joins = outer is not None and wanted in ("auto", "kernel")
     if outer is not None and not joins:
         outer.close()
+    if outer is None and (parent is not None or listener.refusal() == errno.EBUSY):
+        from reenact.capture import exemption  # noqa: PLC0415 - only inside another recording
+
+        exemption.ask(_ours(location))
     rung = None if joins else choose(wanted, settings, request.argv, environment)
     if not os.path.exists(f"{location}/store.json"):
         _open(settings)
@@ -170,7 +179,13 @@ def _start(settings: Settings, request: RunRequest, parent: Parent | None) -> _S
         prepare=prepare_sealing,
     )
     begun = start_recorder(journal, session, task, outer if joins else None)
-    return _Start(run_id, started, rung, streams, environment, redactor, begun)
+    refused = listener.refusal() if rung is not None and wanted == "auto" else 0
+    return _Start(run_id, started, rung, streams, environment, redactor, begun, refused)
+
+
+def _gaps(start: _Start) -> list[tuple[str, str, str]]:
+    """Name what keeps a run from the rung it would have had elsewhere."""
+    return [(_TAKEN, _TAKEN_MESSAGE, "")] if start.refused == errno.EBUSY else []
 
 
 def _live_run(settings: Settings, request: RunRequest, parent: Parent | None, start: _Start) -> LiveRun:

@@ -15,6 +15,7 @@ import time
 from collections.abc import Callable
 from typing import Any, Final
 
+from reenact.capture import exemption
 from reenact.capture.trace import seccomp
 from reenact.capture.trace.contacts import Contacts
 from reenact.capture.trace.executions import Executions
@@ -132,6 +133,11 @@ class Supervisor:
     def below(self, actor: str) -> list[int]:
         """List the processes, at and below a place in the tree, whose end has not been heard of."""
         return self._processes.below(actor)
+
+    def ignore(self, actor: str, folder: str) -> None:
+        """Leave a folder, given as a canonical path, out of all runs that a process belongs to, from now on."""
+        for observer, _ in self.covering(actor):
+            observer.states.ignore(folder)
 
     def set_aside(self, process: int) -> None:
         """Do not book what a process of the tree does from now on, nor what it starts."""
@@ -367,7 +373,11 @@ class Supervisor:
 
     def _on_probe(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> Later | None:  # noqa: ARG002
         path = self._path(thread, call, arguments)
-        if not path or is_special(path):
+        if not path:
+            return None
+        if is_special(path):
+            if folder := exemption.granted(path, thread):
+                self.ignore(actor, folder)
             return None
         follow = call.follow and not self._flags(call, arguments) & _AT_SYMLINK_NOFOLLOW
 

@@ -198,7 +198,7 @@ class _Runner:
         started = time.time_ns()
         run_id = ids.new_run_id(started)
         stdin = bundle.launch.stdin.pointer
-        journal = begin(self._target.location, run_id)
+        journal = begin(self._target.journals, run_id)
         location = self._target.location
         try:
             ending = run(

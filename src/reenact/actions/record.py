@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -18,8 +17,9 @@ from reenact.capture.rungs.choose import choose
 from reenact.capture.session import Command, Session
 from reenact.capture.surroundings import inside_world, parent_run
 from reenact.capture.trace import listener
-from reenact.errors import ReenactError, UsageError
+from reenact.errors import ReenactError, StoreError, UsageError
 from reenact.settings import job_name
+from reenact.store.description import DESCRIPTION, Description, journals_folder, parse_description, private_folders
 
 if TYPE_CHECKING:
     from reenact.capture.nesting import Outer
@@ -122,6 +122,8 @@ class _Start(NamedTuple):
     begun: Begun
     refused: int
     """The errno with which the kernel refuses the rung that was wanted; 0 where it does not."""
+    ours: tuple[str, ...]
+    """Folders that are no part of the run."""
 
 
 def _prepare(settings: Settings, request: RunRequest, parent: Parent | None) -> _Prepared:
@@ -139,8 +141,9 @@ def _prepare(settings: Settings, request: RunRequest, parent: Parent | None) -> 
 def _start(settings: Settings, request: RunRequest, parent: Parent | None) -> _Start:
     location = settings.store
     started = time.time_ns()
-    outer = _reach(parent, _ours(location)) if parent is not None else None
     environment = dict(os.environ)
+    described = _described(location)
+    outer = _reach(parent, _ours(location, described)) if parent is not None else None
     wanted = request.rung or settings.capture.rung
     joins = outer is not None and wanted in ("auto", "kernel")
     if outer is not None and not joins:
@@ -148,16 +151,15 @@ def _start(settings: Settings, request: RunRequest, parent: Parent | None) -> _S
     if outer is None and (parent is not None or listener.refusal() == errno.EBUSY):
         from reenact.capture import exemption  # noqa: PLC0415 - only inside another recording
 
-        exemption.ask(_ours(location))
+        exemption.ask(_ours(location, described))
     rung = None if joins else choose(wanted, settings, request.argv, environment)
-    if not os.path.exists(f"{location}/store.json"):
-        _open(settings)
     run_id = ids.new_run_id(started)
-    journal = begin(location, run_id)
+    described = described or _made(settings)
+    journal = begin(journals_folder(location, described, environment), run_id)
 
     @cache
     def redactor() -> Redactor:
-        return _redactor(settings, request, environment)
+        return _redactor(settings, request, environment, described)
 
     def new_filter() -> StreamRedactor:
         from reenact.capture.redact_stream import StreamRedactor  # noqa: PLC0415 - only where a stream goes through us
@@ -180,7 +182,7 @@ def _start(settings: Settings, request: RunRequest, parent: Parent | None) -> _S
     )
     begun = start_recorder(journal, session, task, outer if joins else None)
     refused = listener.refusal() if rung is not None and wanted == "auto" else 0
-    return _Start(run_id, started, rung, streams, environment, redactor, begun, refused)
+    return _Start(run_id, started, rung, streams, environment, redactor, begun, refused, _ours(location, described))
 
 
 def _gaps(start: _Start) -> list[tuple[str, str, str]]:
@@ -200,7 +202,7 @@ def _live_run(settings: Settings, request: RunRequest, parent: Parent | None, st
             "rung": rung.name if rung else "kernel",
         },
         redact=redactor.argv,
-        ignored=_ours(settings.store),
+        ignored=start.ours,
         preimage_max_bytes=settings.capture.preimage_max_bytes,
         linger_seconds=settings.capture.linger_seconds if linger is None else linger,
         observe=rung.observe if rung else None,
@@ -216,31 +218,40 @@ def _open(settings: Settings) -> Store:
     return open_store(settings.store, create=True, deltas=delta_policy(settings))
 
 
-def _ours(location: str) -> tuple[str, ...]:
+def _ours(location: str, described: Description | None) -> tuple[str, ...]:
     """Name the folders that are no part of any run."""
-    return tuple(os.path.realpath(folder) for folder in (location, *key_places(location)))
+    private = private_folders(described, os.environ) if described is not None else ()
+    return tuple(os.path.realpath(folder) for folder in (location, *private, *key_places(location)))
 
 
-def _redactor(settings: Settings, request: RunRequest, environment: Mapping[str, str]) -> Redactor:
+def _redactor(
+    settings: Settings, request: RunRequest, environment: Mapping[str, str], described: Description
+) -> Redactor:
     """Make what takes the secrets out of all that is kept of a run."""
     from reenact.capture.redact import Redactor  # noqa: PLC0415 - after the recorder was forked
 
-    store_id = _store_id(settings.store)
     redact = settings.redact
-    found = Redactor(fingerprint_key(settings.store, store_id), patterns=redact.patterns, allow=redact.allow)
+    found = Redactor(fingerprint_key(settings.store, described.id), patterns=redact.patterns, allow=redact.allow)
     found.learn(environment, request.argv, request.parameters)
     return found
 
 
-def _store_id(location: str) -> str:
-    """Read a store's id the quick way."""
+def _described(location: str) -> Description | None:
+    """Read what a store says of itself; None when there is none."""
     try:
-        with open(f"{location}/store.json", "rb") as file:
-            return str(json.load(file)["id"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        from reenact.store.opening import open_store  # noqa: PLC0415 - it says what is wrong
+        with open(f"{location}/{DESCRIPTION}", "rb") as file:
+            return parse_description(file.read(), location)
+    except OSError:
+        return None  # opening it says why
 
-        return open_store(location, create=False).id
+
+def _made(settings: Settings) -> Description:
+    """Make the store, or say why it cannot be made or read."""
+    _open(settings)
+    found = _described(settings.store)
+    if found is None:
+        raise StoreError(f"there is no store at {settings.store}")
+    return found
 
 
 def _header(

@@ -36,13 +36,13 @@ class Journal(NamedTuple):
     lock: int
 
 
-def begin(location: str, run_id: RunId) -> Journal:
-    """Make and lock the journal folder of a new run in a store's folder.
+def begin(journals: str, run_id: RunId) -> Journal:
+    """Make and lock the journal folder of a new run in the folder for journals of its store.
 
     Raises:
         StoreError: it cannot be made (read-only, full, no permission).
     """
-    folder = f"{location}/journals/{run_id}"
+    folder = f"{journals}/{run_id}"
     try:
         try:
             return _begin(folder)
@@ -50,7 +50,7 @@ def begin(location: str, run_id: RunId) -> Journal:
             return _begin(folder)  # somebody who looks for what was abandoned met it before it was locked
     except OSError as error:
         raise StoreError(
-            f"the store at {location} cannot be written: {error.strerror}", hint="choose another with --store"
+            f"no journal can be written in {journals}: {error.strerror}", hint="choose another store with --store"
         ) from error
 
 

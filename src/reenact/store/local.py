@@ -10,6 +10,7 @@ from collections.abc import Mapping
 
 from reenact.atomic import AnyPath
 from reenact.errors import StoreError
+from reenact.store.description import private_base
 
 __all__ = ["cache_folder", "stat_cache_name", "temporary_folder"]
 
@@ -22,11 +23,7 @@ def cache_folder(root: AnyPath, store_id: str, environment: Mapping[str, str]) -
     """
     if os.access(root, os.W_OK | os.X_OK):
         return os.path.join(root, "cache")
-    base = environment.get("XDG_CACHE_HOME", "")
-    home = environment.get("HOME", "")
-    if not os.path.isabs(base) and os.path.isabs(home):
-        base = os.path.join(home, ".cache")
-    if os.path.isabs(base):
+    if base := private_base(environment, "XDG_CACHE_HOME", ".cache"):
         return os.path.join(base, "reenact", store_id)
     return os.path.join(temporary_folder(), store_id)
 

@@ -1,0 +1,122 @@
+"""What ``store.json`` says of a store, and where what is of one user's and one host's alone lies.
+
+Every recording reads this before it starts its command, so nothing is imported here that takes time.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import re
+from collections.abc import Mapping
+from typing import Any, Final, NamedTuple
+
+from reenact.errors import StoreError
+
+__all__ = [
+    "DESCRIPTION",
+    "FORMAT",
+    "SCHEME",
+    "Description",
+    "journals_folder",
+    "parse_description",
+    "private_base",
+    "private_folders",
+]
+
+DESCRIPTION: Final = "store.json"
+FORMAT: Final = 1
+"""The layout this version reads and writes."""
+_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+SCHEME: Final = "age-aes256gcm-v1"
+"""The way of encryption this version knows: docs/spec/encryption.md."""
+_KNOWN: Final = ((None, "plain"), (SCHEME, "keyed"))
+"""Schemes, each with how a store then names its objects."""
+
+
+class Description(NamedTuple):
+    """What a store says of itself."""
+
+    id: str
+    """A UUID, in the store since it was made."""
+    encryption: str | None
+    """The scheme; None for a store that is not encrypted."""
+
+
+def parse_description(data: bytes, location: str) -> Description:
+    """Read the description of a store; refuse one this program would misread.
+
+    Raises:
+        StoreError: it cannot be read, or is of a version or scheme that is not known.
+    """
+    try:
+        description: Any = json.loads(data)
+        layout, store_id = description["format"], description["id"]
+        if _ID.fullmatch(store_id) is None:
+            raise ValueError(f"not an id: {store_id!r}")  # noqa: TRY301 - as any other malformed field
+        names, encryption = description["digest_names"], description["encryption"]
+        known = (encryption, names) in _KNOWN
+    except (KeyError, TypeError, ValueError, RecursionError) as error:
+        raise StoreError(
+            f"{location}/{DESCRIPTION} cannot be read: {error!r}", hint="restore it from a copy"
+        ) from error
+    if layout != FORMAT:
+        raise StoreError(
+            f"the store at {location} has format {layout!r}; this program reads format {FORMAT}",
+            hint="upgrade reenact; the store is untouched",
+        )
+    if not known:
+        raise StoreError(
+            f"the store at {location} is encrypted in a way this program does not know: {encryption!r}, names {names!r}",
+            hint="upgrade reenact; the store is untouched",
+        )
+    return Description(id=store_id, encryption=encryption)
+
+
+def private_base(environment: Mapping[str, str], variable: str, below_home: str) -> str:
+    """Give one of the user's own folders (XDG base directories); empty where there is none.
+
+    Args:
+        environment: The environment variables.
+        variable: Such as ``XDG_STATE_HOME``; a relative path there is to be ignored.
+        below_home: What it is by default, in the home folder.
+    """
+    base = environment.get(variable, "")
+    home = environment.get("HOME", "")
+    if not os.path.isabs(base) and os.path.isabs(home):
+        base = os.path.join(home, below_home)
+    return base if os.path.isabs(base) else ""
+
+
+def private_folders(description: Description, environment: Mapping[str, str]) -> tuple[str, ...]:
+    """Name the folders of this user that stand in for folders of an encrypted store: state, then cache; none for another.
+
+    Journals name files, and the bytes about to be overwritten are kept beside them; caches hold digests, and the worlds of
+    replays whole files. None of that may lie readable where the store does.
+
+    Raises:
+        StoreError: only a shared temporary folder is left, and somebody else holds our name in it.
+    """
+    if description.encryption is None:
+        return ()
+    bases = [
+        private_base(environment, "XDG_STATE_HOME", ".local/state"),
+        private_base(environment, "XDG_CACHE_HOME", ".cache"),
+    ]
+    return tuple(os.path.join(base, "reenact", description.id) if base else _temporary(description) for base in bases)
+
+
+def journals_folder(location: str, description: Description, environment: Mapping[str, str]) -> str:
+    """Choose the folder for journals of live runs: in the store, unless that is encrypted.
+
+    Raises:
+        StoreError: as :func:`private_folders`.
+    """
+    private = private_folders(description, environment)
+    return os.path.join(private[0] if private else location, "journals")
+
+
+def _temporary(description: Description) -> str:
+    from reenact.store.local import temporary_folder  # noqa: PLC0415 - hardly ever
+
+    return os.path.join(temporary_folder(), description.id)

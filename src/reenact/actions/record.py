@@ -19,7 +19,7 @@ from reenact.capture.surroundings import inside_world, parent_run
 from reenact.capture.trace import listener
 from reenact.errors import ReenactError, StoreError, UsageError
 from reenact.settings import job_name
-from reenact.store.description import DESCRIPTION, Description, journals_folder, parse_description, private_folders
+from reenact.store.description import Description, is_remote, journals_folder, private_folders, read_description
 
 if TYPE_CHECKING:
     from reenact.capture.nesting import Outer
@@ -140,9 +140,11 @@ def _prepare(settings: Settings, request: RunRequest, parent: Parent | None) -> 
 
 def _start(settings: Settings, request: RunRequest, parent: Parent | None) -> _Start:
     location = settings.store
+    if settings.storage.read_only:
+        raise StoreError(f"the store at {location} is opened for reading only (storage.read_only)")
     started = time.time_ns()
     environment = dict(os.environ)
-    described = _described(location)
+    described = read_description(location, environment)
     outer = _reach(parent, _ours(location, described)) if parent is not None else None
     wanted = request.rung or settings.capture.rung
     joins = outer is not None and wanted in ("auto", "kernel")
@@ -212,16 +214,17 @@ def _live_run(settings: Settings, request: RunRequest, parent: Parent | None, st
 
 def _open(settings: Settings) -> Store:
     # In the recorder, while the job starts, or on first use.
-    from reenact.actions.keeping import delta_policy  # noqa: PLC0415
+    from reenact.actions.keeping import access, delta_policy  # noqa: PLC0415
     from reenact.store.opening import open_store  # noqa: PLC0415
 
-    return open_store(settings.store, create=True, deltas=delta_policy(settings))
+    return open_store(settings.store, create=True, deltas=delta_policy(settings), access=access(settings))
 
 
 def _ours(location: str, described: Description | None) -> tuple[str, ...]:
     """Name the folders that are no part of any run."""
     private = private_folders(described, os.environ) if described is not None else ()
-    return tuple(os.path.realpath(folder) for folder in (location, *private, *key_places(location)))
+    own = () if is_remote(location) else (location,)
+    return tuple(os.path.realpath(folder) for folder in (*own, *private, *key_places(location)))
 
 
 def _redactor(
@@ -236,19 +239,14 @@ def _redactor(
     return found
 
 
-def _described(location: str) -> Description | None:
-    """Read what a store says of itself; None when there is none."""
-    try:
-        with open(f"{location}/{DESCRIPTION}", "rb") as file:
-            return parse_description(file.read(), location)
-    except OSError:
-        return None  # opening it says why
-
-
 def _made(settings: Settings) -> Description:
     """Make the store, or say why it cannot be made or read."""
+    if is_remote(settings.store):
+        from reenact.actions.meeting import meet  # noqa: PLC0415 - the first time only
+
+        return meet(settings.store, lambda: _open(settings))
     _open(settings)
-    found = _described(settings.store)
+    found = read_description(settings.store, os.environ)
     if found is None:
         raise StoreError(f"there is no store at {settings.store}")
     return found

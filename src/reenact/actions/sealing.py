@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from reenact import clock
 from reenact.errors import KeyAbsent, StoreError
 from reenact.ids import RunId
+from reenact.store.description import is_remote, private_base, temporary
 
 if TYPE_CHECKING:
     from reenact.digests import Digest
@@ -35,21 +36,28 @@ def fingerprint_key(location: str, store_id: str) -> bytes:
     """Give the secret that keys the fingerprints of redacted values in a store; see `reenact.seal.keys`."""
     from reenact.seal.keys import key_folder, load_fingerprint_key  # noqa: PLC0415 - the one part of it needed early
 
-    return load_fingerprint_key(key_folder(os.environ, location), store_id)
+    return load_fingerprint_key(key_folder(os.environ, _beside(location)), store_id)
 
 
 def key_places(location: str) -> list[str]:
     """List the folders where this user's private keys for a store may be."""
     from reenact.seal import keys  # noqa: PLC0415 - the one part of it needed early
 
-    return keys.key_places(os.environ, location)
+    return keys.key_places(os.environ, _beside(location))
+
+
+def _beside(location: str) -> str:
+    """Give the folder that holds the keys of users without a configuration folder: the store's, or one of this host's."""
+    if not is_remote(location):
+        return location
+    return os.path.join(private_base(os.environ, "XDG_STATE_HOME", ".local/state") or temporary(), "reenact")
 
 
 def signing_key(store: Store) -> SigningKey:
     """Give this user's signing key for a store, made on first use and made known to the store."""
     from reenact.seal.keys import key_folder, load_signing_key  # noqa: PLC0415 - cryptography comes with it
 
-    key = load_signing_key(key_folder(os.environ, store.location), store.id)
+    key = load_signing_key(key_folder(os.environ, _beside(store.location)), store.id)
     if not store.keys.exists(key.public.key_id):
         store.keys.put(key.public.key_id, key.public.record())
     return key

@@ -74,7 +74,7 @@ def verify(
         RunNotFound: a reference names none, or several.
         StoreError: the store cannot be read.
     """
-    store = opened(settings)
+    store = opened(settings, cached=False)
     run_ids = store.runs.ids() if everything else [resolve(store, name) for name in names]
     check = _Check(store, deep=deep)
     results = []

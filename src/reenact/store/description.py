@@ -18,10 +18,14 @@ __all__ = [
     "FORMAT",
     "SCHEME",
     "Description",
+    "is_remote",
     "journals_folder",
+    "kept_description",
     "parse_description",
     "private_base",
     "private_folders",
+    "read_description",
+    "temporary",
 ]
 
 DESCRIPTION: Final = "store.json"
@@ -41,6 +45,8 @@ class Description(NamedTuple):
     """A UUID, in the store since it was made."""
     encryption: str | None
     """The scheme; None for a store that is not encrypted."""
+    remote: bool = False
+    """Whether it lies in a bucket, where nothing of one host has a place."""
 
 
 def parse_description(data: bytes, location: str) -> Description:
@@ -70,7 +76,36 @@ def parse_description(data: bytes, location: str) -> Description:
             f"the store at {location} is encrypted in a way this program does not know: {encryption!r}, names {names!r}",
             hint="upgrade reenact; the store is untouched",
         )
-    return Description(id=store_id, encryption=encryption)
+    return Description(id=store_id, encryption=encryption, remote=is_remote(location))
+
+
+def is_remote(location: str) -> bool:
+    """Tell a URL from the path of a folder."""
+    return "://" in location
+
+
+def read_description(location: str, environment: Mapping[str, str]) -> Description | None:
+    """Read a store's description without a connection: from its folder, or what this host kept of one in a bucket.
+
+    None when there is none to be read. What was kept may be older than the store: it says where this host's own files are,
+    not that there is a store.
+
+    Raises:
+        StoreError: it cannot be understood.
+    """
+    path = kept_description(location, environment) if is_remote(location) else f"{location}/{DESCRIPTION}"
+    try:
+        with open(path, "rb") as file:
+            return parse_description(file.read(), location)
+    except OSError:
+        return None
+
+
+def kept_description(location: str, environment: Mapping[str, str]) -> str:
+    """Name the file in which this host keeps the description of a store in a bucket; it need not be there."""
+    base = private_base(environment, "XDG_CACHE_HOME", ".cache") or temporary()
+    name = location.replace("%", "%25").replace("/", "%2F")
+    return os.path.join(base, "reenact", "locations", f"{name}.json")
 
 
 def private_base(environment: Mapping[str, str], variable: str, below_home: str) -> str:
@@ -89,25 +124,29 @@ def private_base(environment: Mapping[str, str], variable: str, below_home: str)
 
 
 def private_folders(description: Description, environment: Mapping[str, str]) -> tuple[str, ...]:
-    """Name the folders of this user that stand in for folders of an encrypted store: state, then cache; none for another.
+    """Name the folders of this user that stand in for folders of the store: state, then cache; none for a plain folder.
 
-    Journals name files, and the bytes about to be overwritten are kept beside them; caches hold digests, and the worlds of
-    replays whole files. None of that may lie readable where the store does.
+    They do for a store in a bucket, and for an encrypted one: journals name files, and the bytes about to be overwritten are
+    kept beside them; caches hold digests, and the worlds of replays whole files. None of that may lie readable where the
+    store does.
 
     Raises:
         StoreError: only a shared temporary folder is left, and somebody else holds our name in it.
     """
-    if description.encryption is None:
+    if description.encryption is None and not description.remote:
         return ()
     bases = [
         private_base(environment, "XDG_STATE_HOME", ".local/state"),
         private_base(environment, "XDG_CACHE_HOME", ".cache"),
     ]
-    return tuple(os.path.join(base, "reenact", description.id) if base else _temporary(description) for base in bases)
+    return tuple(
+        os.path.join(base, "reenact", description.id) if base else os.path.join(temporary(), description.id)
+        for base in bases
+    )
 
 
 def journals_folder(location: str, description: Description, environment: Mapping[str, str]) -> str:
-    """Choose the folder for journals of live runs: in the store, unless that is encrypted.
+    """Choose the folder for journals of live runs: in the store, unless that is encrypted or in a bucket.
 
     Raises:
         StoreError: as :func:`private_folders`.
@@ -116,7 +155,8 @@ def journals_folder(location: str, description: Description, environment: Mappin
     return os.path.join(private[0] if private else location, "journals")
 
 
-def _temporary(description: Description) -> str:
+def temporary() -> str:
+    """Give a folder of ours among everybody's temporary files; see :func:`reenact.store.local.temporary_folder`."""
     from reenact.store.local import temporary_folder  # noqa: PLC0415 - hardly ever
 
-    return os.path.join(temporary_folder(), description.id)
+    return temporary_folder()

@@ -1,13 +1,11 @@
 """What a store needs of the place that keeps its bytes, and the values its parts exchange.
 
 A backend keeps immutable values under keys. It needs no locks and no overwriting: putting a value where there is none is
-the only way anything gets written, so any number of processes and hosts may share one. (Encrypting old values anew puts the
-same content in their place; nothing depends on who comes first there.)
+the only way anything gets written, so any number of processes and hosts may share one.
 """
 
 from __future__ import annotations
 
-import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Literal, NamedTuple, Protocol
@@ -16,7 +14,7 @@ import msgspec
 
 from reenact.atomic import AnyPath
 from reenact.digests import Digest
-from reenact.errors import KeyAbsent, StoreError
+from reenact.errors import KeyAbsent
 
 __all__ = ["Backend", "Finding", "Listed", "Problem", "check_key"]
 
@@ -87,14 +85,6 @@ class Backend(Protocol):
         there. Otherwise as :meth:`put_if_absent`.
         """
         ...
-
-    def replace_file(self, key: str, path: AnyPath) -> bool:
-        """Put a finished, fsynced file of :meth:`staging` in place of a value; False, and nothing put, when there is none.
-
-        Readers find the old value or the new at any time, whole. Durable on return. The file is taken over as by
-        :meth:`put_file_if_absent`. Only for the same content in another encryption: values are immutable to all above.
-        """
-        raise StoreError(f"values cannot be replaced at {self.location}, {os.fspath(path)} not put under {key}")
 
     def get(self, key: str) -> bytes:
         """Read a whole value; KeyAbsent when there is none."""

@@ -13,9 +13,19 @@ from typing import TYPE_CHECKING
 from reenact import atomic
 from reenact.errors import KeyAbsent, StoreError
 from reenact.ids import RunId
+from reenact.store.access import Access, connect, guarded
 from reenact.store.backends.folder import FolderBackend
 from reenact.store.delta_policy import DeltaPolicy
-from reenact.store.description import DESCRIPTION, FORMAT, journals_folder, parse_description
+from reenact.store.description import (
+    DESCRIPTION,
+    FORMAT,
+    Description,
+    is_remote,
+    journals_folder,
+    kept_description,
+    parse_description,
+    private_folders,
+)
 from reenact.store.failures import store_error
 from reenact.store.index import ObjectIndex
 from reenact.store.interface import Backend
@@ -43,6 +53,8 @@ class Store:
         journals: str,
         cache: str,
         deltas: DeltaPolicy = DeltaPolicy(),  # noqa: B008 - frozen
+        access: Access = Access(),  # noqa: B008 - frozen
+        staging: str | None = None,
     ) -> None:
         """Put a store together; see :func:`open_store`.
 
@@ -52,12 +64,16 @@ class Store:
             journals: Local folder for live runs; made by whoever writes the first.
             cache: Local folder for derived, deletable files; made likewise.
             deltas: What its writers may keep as deltas.
+            access: How it is reached; told for whoever opens it again.
+            staging: Local folder for files that are being made, where the backend has none; made when needed.
         """
         self.backend = backend
         self.id = store_id
         self.journals = journals
         self.cache = cache
         self.deltas = deltas
+        self.access = access
+        self._staging_folder = staging
         self.runs = Runs(backend)
         self.keys = PublicKeyFolder(backend)
         self._index = ObjectIndex(backend, os.path.join(cache, "objects.sqlite"))
@@ -66,6 +82,12 @@ class Store:
     def location(self) -> str:
         """What a person would write to name this store."""
         return self.backend.location
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Local folders that are the store's, on this host."""
+        own = () if is_remote(self.location) else (self.location,)
+        return (*own, os.path.dirname(self.journals), self.cache)
 
     @cached_property
     def objects(self) -> ObjectReader:
@@ -119,7 +141,14 @@ class Store:
                 getattr(self, name).close()
 
     def _staging(self) -> str:
-        return self.backend.staging() or temporary_folder()
+        folder = self.backend.staging()
+        if folder is None:
+            folder = self._staging_folder or temporary_folder()
+            try:
+                os.makedirs(folder, mode=0o700, exist_ok=True)
+            except OSError as error:
+                raise store_error(error, f"make {folder}") from error
+        return folder
 
 
 def open_store(
@@ -127,43 +156,58 @@ def open_store(
     *,
     create: bool,
     deltas: DeltaPolicy = DeltaPolicy(),  # noqa: B008 - frozen
+    access: Access = Access(),  # noqa: B008 - frozen
 ) -> Store:
-    """Open the store at a location: the path of a folder.
+    """Open the store at a location: the path of a folder, or the URL of a place in a bucket.
 
     Args:
         location: Where it is.
         create: Make it when it is not there; safe when several processes do.
         deltas: What writers may keep as deltas.
+        access: How to reach it.
 
     Raises:
         StoreError: there is none, it cannot be made, or it is of a kind or version this program does not know.
     """
-    scheme, separator, _ = location.partition("://")
-    if separator:
-        raise StoreError(f"no store can be opened at {location!r}: {scheme} is not known", hint="name a folder")
-    root = os.path.abspath(location)
-    backend = FolderBackend(root)
+    remote = is_remote(location)
+    if not remote:
+        location = os.path.abspath(location)
+    backend = connect(location, access) if remote else FolderBackend(location)
+    told, description = _described(backend, create=create and not access.read_only)
+    if told.encryption is not None:
+        raise StoreError(
+            f"the store at {location} is encrypted, which this program cannot read", hint="upgrade reenact"
+        )
+    private = private_folders(told, os.environ)
+    cache = private[1] if private else cache_folder(location, told.id, os.environ)
+    if remote:
+        _keep_description(backend.location, description)
+    return Store(
+        backend=guarded(backend, access, cache, remote=remote),
+        store_id=told.id,
+        journals=journals_folder(location, told, os.environ),
+        cache=cache,
+        deltas=deltas,
+        access=access,
+        staging=os.path.join(private[0], "staging") if private else None,
+    )
+
+
+def _described(backend: Backend, *, create: bool) -> tuple[Description, bytes]:
+    """Read what a store says of itself, after it was made where that is wanted."""
     try:
         description = backend.get(DESCRIPTION)
     except KeyAbsent:
         if not create:
             raise StoreError(
-                f"there is no store at {root}", hint="name one with --store or REENACT_STORE, or make one: reenact init"
+                f"there is no store at {backend.location}",
+                hint="name one with --store or REENACT_STORE, or make one: reenact init",
             ) from None
-        description = _create(root, backend)
-    told = parse_description(description, backend.location)
-    if told.encryption is not None:
-        raise StoreError(f"the store at {root} is encrypted, which this program cannot read", hint="upgrade reenact")
-    return Store(
-        backend=backend,
-        store_id=told.id,
-        journals=journals_folder(root, told, os.environ),
-        cache=cache_folder(root, told.id, os.environ),
-        deltas=deltas,
-    )
+        description = _create(backend)
+    return parse_description(description, backend.location), description
 
 
-def _create(root: str, backend: FolderBackend) -> bytes:
+def _create(backend: Backend) -> bytes:
     """Make a store, or lose to another process that does; give its description."""
     from reenact import canonical  # noqa: PLC0415 - only where a store is made
 
@@ -173,6 +217,13 @@ def _create(root: str, backend: FolderBackend) -> bytes:
         "digest_names": "plain",
         "encryption": None,
     }
+    if isinstance(backend, FolderBackend):
+        _make_folder(backend.location)
+    backend.put_if_absent(DESCRIPTION, canonical.dumps_plain(description) + b"\n")
+    return backend.get(DESCRIPTION)
+
+
+def _make_folder(root: str) -> None:
     try:
         # It will hold copies of whatever jobs read, so at first it is for its owner alone; opening it is one chmod.
         os.makedirs(os.path.dirname(root), exist_ok=True)
@@ -182,8 +233,20 @@ def _create(root: str, backend: FolderBackend) -> bytes:
         atomic.put_if_absent(os.path.join(root, ".gitignore"), b"*\n", durable=False)
     except OSError as error:
         raise store_error(error, f"make a store at {root}") from error
-    backend.put_if_absent(DESCRIPTION, canonical.dumps_plain(description) + b"\n")
-    return backend.get(DESCRIPTION)
+
+
+def _keep_description(location: str, description: bytes) -> None:
+    """Keep what a store in a bucket says of itself, so that the next recording can begin without asking it."""
+    path = kept_description(location, os.environ)
+    try:
+        with open(path, "rb") as file:
+            if file.read() == description:
+                return
+    except OSError:
+        pass
+    with contextlib.suppress(OSError):  # the next one asks again
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        atomic.replace(path, description, mode=0o600, durable=False)
 
 
 def _new_id() -> str:

@@ -23,6 +23,7 @@ __all__ = [
     "ensure_logged",
     "fingerprint_key",
     "key_places",
+    "log_statement",
     "logged_statements",
     "prepare_sealing",
     "seal_bundle",
@@ -169,6 +170,29 @@ def ensure_logged(store: Store, run_id: RunId) -> None:
             time=clock.timestamp(),
         )
         Log(store.backend).append(entry, key.sign)
+
+
+def log_statement(
+    store: Store,
+    kind: str,
+    run_id: RunId,
+    signed: Digest,
+    key_id: str,
+    time: str,
+    *,
+    replay_run_id: RunId | None = None,
+) -> None:
+    """Give a statement that was signed elsewhere an entry in a store's log.
+
+    Raises:
+        StoreError: the log cannot be written.
+    """
+    from reenact.seal.log import Entry, Log  # noqa: PLC0415 - late, like all of sealing
+
+    entry = Entry(
+        kind=kind, run_id=run_id, replay_run_id=replay_run_id, statement=signed, key_id=key_id, time=time
+    )
+    Log(store.backend).append(entry)
 
 
 def check_signature(store: Store, envelope: bytes) -> tuple[bytes, str]:

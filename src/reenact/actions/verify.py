@@ -19,7 +19,7 @@ from reenact.settings import Settings
 from reenact.store.opening import Store
 from reenact.store.runs import pointer_lines
 
-__all__ = ["Problem", "VerifiedRun", "verify"]
+__all__ = ["Problem", "VerifiedRun", "needed_objects", "verify"]
 
 _MISSING = 3
 _WRONG = 4
@@ -89,6 +89,30 @@ def _unfinished(store: Store) -> Iterator[VerifiedRun]:
     for run_id, reason in unfinished(store).items():
         problem = Problem(code="not-finished", subject="journal", message=reason, exit_code=_WRONG)
         yield VerifiedRun(run_id=run_id, job=None, key_id=None, objects=0, findings=(problem,))
+
+
+def needed_objects(
+    store: Store, bundle: Bundle, manifests: dict[Digest, dict[Digest, str]] | None = None
+) -> dict[Digest, str]:
+    """Give every object a record refers to, those of its manifests too, each with a word about what it is.
+
+    Args:
+        store: Where the manifests are.
+        bundle: The record.
+        manifests: What those read before refer to, by their digests; is added to.
+
+    Raises:
+        IntegrityError: a manifest is missing, damaged or malformed.
+    """
+    known = manifests if manifests is not None else {}
+    wanted = references.of_bundle(bundle)
+    for digest in (bundle.environment.manifest, bundle.capture.host_files):
+        if digest is None:
+            continue
+        if digest not in known:
+            known[digest] = references.of_manifest(manifest.load(store.objects.read(digest)))
+        wanted = {**known[digest], **wanted}
+    return wanted
 
 
 class _Check:

@@ -7,6 +7,7 @@ import random
 import signal
 import tempfile
 import time
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -69,7 +70,7 @@ def test_killed_at_any_instant_it_goes_on_and_nothing_is_wrong(settings: Setting
     while killed < KILLS:
         target = str(tmp_path / f"away-{killed}")
         for share in (0.3, 0.6, 1.0):
-            process = child(lambda: _push(settings, target))
+            process = child(partial(_push, settings, target))
             time.sleep(chance.random() * share * whole_seconds)
             os.kill(process, signal.SIGKILL)
             if status_of(process) != -signal.SIGKILL:
@@ -78,17 +79,17 @@ def test_killed_at_any_instant_it_goes_on_and_nothing_is_wrong(settings: Setting
             if Path(target, "store.json").exists():
                 # Between a bundle and its entry the one is there without the other, which the next attempt mends.
                 assert {code for code, _ in problems(settings, target)} <= {"not-logged"}
-        assert status_of(child(lambda: _push(settings, target))) == 0
+        assert status_of(child(partial(_push, settings, target))) == 0
         assert problems(settings, target) == []
-        assert [path for path in Path(target, "staging").iterdir()] == []
-        assert _contents(settings, target) == _contents(settings, away)
+        assert list(Path(target, "staging").iterdir()) == []
+        assert _contents(target) == _contents(away)
 
 
 def _push(settings: Settings, target: str) -> None:
     assert {run.exit_code for run in push(settings, Selection(everything=True), to=target).runs} == {0}
 
 
-def _contents(settings: Settings, location: str) -> dict[str, tuple[bytes, int]]:
+def _contents(location: str) -> dict[str, tuple[bytes, int]]:
     store = open_store(location, create=False)
     return {run: (store.runs.envelope(run), len(store.runs.verdicts(run))) for run in store.runs.ids()}
 
@@ -99,7 +100,7 @@ def test_two_may_push_at_once(settings: Settings, tmp_path: Path) -> None:
     processes = [child(lambda: _push(settings, away)) for _ in range(2)]
     assert [status_of(process) for process in processes] == [0, 0]
     assert problems(settings, away) == []
-    assert len(_contents(settings, away)) == RUNS
+    assert len(_contents(away)) == RUNS
 
 
 def test_a_target_that_cannot_be_written_is_said(settings: Settings, tmp_path: Path) -> None:

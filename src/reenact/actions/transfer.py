@@ -11,13 +11,12 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from reenact import clock
 from reenact.actions.keeping import delta_policy
 from reenact.actions.opening import opened, peek_bundle, resolve
-from reenact.actions.sealing import check_signature, log_statement, logged_statements
+from reenact.actions.sealing import check_signature, log_arrival, logged_statements, removed_runs
 from reenact.actions.verify import Problem, needed_objects
 from reenact.digests import Digest, of_bytes
-from reenact.errors import IntegrityError, KeyAbsent, ReenactError, UsageError
+from reenact.errors import IntegrityError, ReenactError, UsageError
 from reenact.ids import RunId
 from reenact.model import statement
 from reenact.model.bundle import Bundle
@@ -29,10 +28,11 @@ from reenact.store.workplace import workplace
 __all__ = ["MovedRun", "Selection", "Transfer", "pull", "push", "transfer"]
 
 Outcome = Literal["moved", "completed", "present", "refused"]
-"""``completed``: it was there, but not all of it. ``refused``: the source's record or bytes are not good; it was not put."""
+"""``completed``: it was there, but not all of it. ``refused``: the source's record or bytes are not good, or the target's log says that it was removed; it was not put."""
 
 _MISSING = 3
 _WRONG = 4
+_DENIED = 5
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -126,9 +126,8 @@ def transfer(
 def _selected(store: Store, selection: Selection) -> list[RunId]:
     found = [resolve(store, name) for name in selection.names]
     if selection.everything or selection.jobs:
-        for run_id in store.runs.ids():
-            if selection.everything or _job(store, run_id) in selection.jobs:
-                found.append(run_id)
+        ids = store.runs.ids()
+        found += ids if selection.everything else [run_id for run_id in ids if _job(store, run_id) in selection.jobs]
     return list(dict.fromkeys(found))
 
 
@@ -170,6 +169,7 @@ class _Task:
         self._manifests: dict[Digest, dict[Digest, str]] = {}
         self._source_log = logged_statements(source)
         self._target_log = set(logged_statements(target))
+        self._removed = removed_runs(target)
         going: set[Digest] = set()
         for run_id in run_ids:
             record = self._read(run_id)
@@ -190,6 +190,10 @@ class _Task:
         record = self._read(run_id)
         if isinstance(record, Problem):
             return _refused(run_id, None, (record,))
+        if run_id in self._removed:
+            message = f"it was removed from the target on purpose: {self._removed[run_id]}"
+            problem = Problem(code="removed-there", subject="run", message=message, exit_code=_DENIED)
+            return _refused(run_id, record.bundle.job, (problem,))
         moved = self._mover.move(
             run_id, record.wanted, lambda done, total: say(f"{what}: {done:,} of {total:,} objects")
         )
@@ -238,16 +242,16 @@ class _Task:
         """Put key, bundle and entry; tell whether any was not there before."""
         self._put_key(record.key_id)
         new = self._target.runs.put_run(run_id, record.envelope, record.bundle)
-        return self._log("run", run_id, record.statement, record.key_id) or new
+        return self._log(run_id, record.statement) or new
 
     def _put_key(self, key_id: str) -> None:
         if not self._target.keys.exists(key_id):
             self._target.keys.put(key_id, self._source.keys.get(key_id))
 
-    def _log(self, kind: str, run_id: RunId, signed: Digest, key_id: str, replay: RunId | None = None) -> bool:
+    def _log(self, run_id: RunId, signed: Digest, replay: RunId | None = None) -> bool:
         if signed in self._target_log:
             return False
-        log_statement(self._target, kind, run_id, signed, key_id, clock.timestamp(), replay_run_id=replay)
+        log_arrival(self._target, run_id, signed, replay)
         self._target_log.add(signed)
         return True
 
@@ -257,20 +261,33 @@ class _Task:
         problems = []
         for replay, envelope in self._source.runs.verdicts(run_id):
             try:
-                payload, key_id = check_signature(self._source, envelope)
-                verdict = statement.load_verdict(payload)
-                if (verdict.run_id, verdict.replay_run_id, verdict.bundle_digest) != (run_id, replay, bundle_digest):
-                    raise IntegrityError(f"it is about run {verdict.run_id} with record {verdict.bundle_digest}")
-                if of_bytes(payload) not in self._source_log:
-                    raise IntegrityError("the source's log has no entry for what is signed")
+                signed, key_id = self._checked_verdict(envelope, (run_id, replay, bundle_digest))
             except IntegrityError as error:
                 problem = Problem(code=error.code, subject=f"verdict {replay}", message=str(error), exit_code=_WRONG)
                 problems.append(problem)
                 continue
             self._put_key(key_id)
             put = self._target.runs.put_verdict(run_id, replay, envelope)
-            new += self._log("verdict", run_id, of_bytes(payload), key_id, replay) or put
+            new += self._log(run_id, signed, replay) or put
         return new, tuple(problems)
+
+    def _checked_verdict(self, envelope: bytes, about: tuple[RunId, RunId, Digest]) -> tuple[Digest, str]:
+        """Check a verdict of the source; give the digest of what is signed, and the id of the key.
+
+        Args:
+            envelope: The sealed verdict.
+            about: Run, replay and digest of the run's record, which it has to name.
+
+        Raises:
+            IntegrityError: it is not good.
+        """
+        payload, key_id = check_signature(self._source, envelope)
+        verdict = statement.load_verdict(payload)
+        if (verdict.run_id, verdict.replay_run_id, verdict.bundle_digest) != about:
+            raise IntegrityError(f"it is about run {verdict.run_id} with record {verdict.bundle_digest}")
+        if of_bytes(payload) not in self._source_log:
+            raise IntegrityError("the source's log has no entry for what is signed")
+        return of_bytes(payload), key_id
 
 
 def _refused(run_id: RunId, job: str | None, findings: tuple[Problem, ...]) -> MovedRun:

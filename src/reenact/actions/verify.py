@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from reenact import canonical
 from reenact.actions.opening import opened, resolve, unfinished
 from reenact.actions.sealing import check_signature, logged_statements
 from reenact.digests import Digest, of_bytes
-from reenact.errors import IntegrityError, KeyAbsent, ReenactError
+from reenact.errors import IntegrityError, KeyAbsent, ObjectDamaged, ObjectMissing, ReenactError
 from reenact.ids import RunId
 from reenact.model import manifest, references, statement
 from reenact.model.bundle import Bundle
@@ -96,13 +97,15 @@ def needed_objects(
 ) -> dict[Digest, str]:
     """Give every object a record refers to, those of its manifests too, each with a word about what it is.
 
+    A manifest that is missing or damaged stands for what it names.
+
     Args:
         store: Where the manifests are.
         bundle: The record.
         manifests: What those read before refer to, by their digests; is added to.
 
     Raises:
-        IntegrityError: a manifest is missing, damaged or malformed.
+        MalformedBundle: a manifest is none.
     """
     known = manifests if manifests is not None else {}
     wanted = references.of_bundle(bundle)
@@ -110,8 +113,9 @@ def needed_objects(
         if digest is None:
             continue
         if digest not in known:
-            known[digest] = references.of_manifest(manifest.load(store.objects.read(digest)))
-        wanted = {**known[digest], **wanted}
+            with contextlib.suppress(ObjectMissing, ObjectDamaged):
+                known[digest] = references.of_manifest(manifest.load(store.objects.read(digest)))
+        wanted = {**known.get(digest, {}), **wanted}
     return wanted
 
 

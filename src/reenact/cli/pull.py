@@ -17,14 +17,25 @@ __all__ = ["command"]
         "reenact pull daily-load --from /mnt/archive/reenact",
         "reenact pull --all --from s3://bucket/records",
     ),
-    exits={**EXITS, 0: "all are here now", 3: "bytes of a run are missing there", 4: "a record or its bytes are damaged"},
+    exits={
+        **EXITS,
+        0: "all are here now",
+        3: "bytes of a run are missing there",
+        4: "a record or its bytes are damaged",
+    },
 )
 @selection_options
 @click.option("--from", "source", required=True, metavar="STORE", help="Where from; RUN names runs of that store.")
 @json_option
 @store_option
 def command(
-    *, references: tuple[str, ...], everything: bool, jobs: tuple[str, ...], source: str, as_json: bool, store: str | None
+    *,
+    references: tuple[str, ...],
+    everything: bool,
+    jobs: tuple[str, ...],
+    source: str,
+    as_json: bool,
+    store: str | None,
 ) -> int:
     """Copy runs from another store into this one, with everything they need to be verified and replayed here.
 

@@ -18,14 +18,25 @@ __all__ = ["command"]
         "reenact push --job daily-load --to s3://bucket/records",
         "reenact push --all --to ~/backup --json",
     ),
-    exits={**EXITS, 0: "all are there now", 3: "bytes of a run are missing here", 4: "a record or its bytes are damaged"},
+    exits={
+        **EXITS,
+        0: "all are there now",
+        3: "bytes of a run are missing here",
+        4: "a record or its bytes are damaged",
+    },
 )
 @selection_options
 @click.option("--to", "target", required=True, metavar="STORE", help="Where to; made when it is not there.")
 @json_option
 @store_option
 def command(
-    *, references: tuple[str, ...], everything: bool, jobs: tuple[str, ...], target: str, as_json: bool, store: str | None
+    *,
+    references: tuple[str, ...],
+    everything: bool,
+    jobs: tuple[str, ...],
+    target: str,
+    as_json: bool,
+    store: str | None,
 ) -> int:
     """Copy runs to another store, with everything they need to be verified and replayed there.
 

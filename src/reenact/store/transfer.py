@@ -128,7 +128,7 @@ class Mover:
         self, writer: ObjectWriter, places: dict[Digest, Place], moved: Moved, say: Callable[[], None]
     ) -> None:
         waiting = 0
-        for digest, content, stored_bytes in self._contents(places, moved):
+        for content, stored_bytes in self._contents(places, moved):
             writer.add_bytes(content)
             _count(moved, len(content), stored_bytes)
             waiting += len(content)
@@ -138,8 +138,8 @@ class Mover:
             say()
         writer.commit()
 
-    def _contents(self, places: dict[Digest, Place], moved: Moved) -> Iterator[tuple[Digest, bytes, int]]:
-        """Read small objects, neighbours together."""
+    def _contents(self, places: dict[Digest, Place], moved: Moved) -> Iterator[tuple[bytes, int]]:
+        """Read small objects, neighbours together; give each with the length it is stored with."""
         backend = self._source.backend
         for group in _neighbours(places):
             start = group[0][1].offset
@@ -152,7 +152,7 @@ class Mover:
                 stored = data[place.offset - start :][: place.stored_bytes]
                 content = self._content(digest, place, stored, moved)
                 if content is not None:
-                    yield digest, content, place.stored_bytes
+                    yield content, place.stored_bytes
 
     def _content(self, digest: Digest, place: Place, stored: bytes, moved: Moved) -> bytes | None:
         """Give an object's content, from elsewhere in the source where these bytes are not good."""
@@ -174,12 +174,15 @@ class Mover:
         while waiting:
             place = self._source.objects.place_of(waiting[-1])
             base = base_at(self._source.backend, place) if place is not None else None
-            if base in self._going and base not in waiting and base not in self._failed and not self._is_there(base):
+            if base is not None and base not in waiting and self._goes_first(base):
                 waiting.append(base)
                 continue
             current = waiting.pop()
             if not self._is_there(current):
                 self._move_one(writer, current, place, base, moved)
+
+    def _goes_first(self, base: Digest) -> bool:
+        return base in self._going and base not in self._failed and not self._is_there(base)
 
     def _move_one(
         self, writer: ObjectWriter, digest: Digest, place: Place | None, base: Digest | None, moved: Moved

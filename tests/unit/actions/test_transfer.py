@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from reenact.actions.sealing import seal_tombstone
 from reenact.actions.transfer import Selection, Transfer, pull, push, transfer
 from reenact.actions.verify import verify
 from reenact.digests import Digest, of_bytes
@@ -14,6 +15,7 @@ from reenact.errors import RunNotFound, StoreError, UsageError
 from reenact.ids import RunId
 from reenact.model import manifest
 from reenact.model.environment import Environment
+from reenact.model.statement import dump_bundle
 from reenact.seal.log import Log
 from reenact.settings import Settings
 from reenact.store.backends.memory import MemoryBackend
@@ -165,9 +167,7 @@ def test_a_version_is_a_delta_of_an_earlier_one_that_is_there(
     assert_whole(settings, away)
 
 
-def test_damage_is_named_and_keeps_nobody_else(
-    settings: Settings, store: Store, away: str, chain: list[bytes]
-) -> None:
+def test_damage_is_named_and_keeps_nobody_else(settings: Settings, store: Store, away: str, chain: list[bytes]) -> None:
     path = Path(store.location, *_parts(chain[1]))
     path.chmod(0o644)
     stored = path.read_bytes()
@@ -214,6 +214,15 @@ def test_a_record_nobody_signed_or_logged_is_refused(settings: Settings, store: 
     for key in (Path(store.location) / "keys").iterdir():
         key.unlink()
     assert [run.findings[0].code for run in push(settings, ALL, to=away).runs] == ["signature-invalid"] * 2
+
+
+def test_what_was_removed_there_does_not_come_back(settings: Settings, store: Store, away: str) -> None:
+    made = add_run(store, 1)
+    push(settings, ALL, to=away)
+    seal_tombstone(open_store(away, create=False), RunId(made.run_id), of_bytes(dump_bundle(made)), "asked to forget")
+    [run] = push(settings, ALL, to=away).runs
+    assert (run.outcome, run.exit_code, run.findings[0].code) == ("refused", 5, "removed-there")
+    assert "asked to forget" in run.findings[0].message
 
 
 def test_pulling_names_runs_of_the_other_store(settings: Settings, store: Store, tmp_path: Path) -> None:

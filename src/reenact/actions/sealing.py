@@ -23,8 +23,10 @@ __all__ = [
     "ensure_logged",
     "fingerprint_key",
     "key_places",
+    "log_arrival",
     "logged_statements",
     "prepare_sealing",
+    "removed_runs",
     "seal_bundle",
     "seal_tombstone",
     "seal_verdict",
@@ -171,6 +173,26 @@ def ensure_logged(store: Store, run_id: RunId) -> None:
         Log(store.backend).append(entry, key.sign)
 
 
+def log_arrival(store: Store, run_id: RunId, statement: Digest, replay_run_id: RunId | None = None) -> None:
+    """Log a bundle, or the verdict of a replay, that was signed for another store and arrived in this one.
+
+    Raises:
+        StoreError: the log cannot be written, or the key cannot be used.
+    """
+    from reenact.seal.log import Entry, Log  # noqa: PLC0415 - late, like all of sealing
+
+    key = signing_key(store)
+    entry = Entry(
+        kind="run" if replay_run_id is None else "verdict",
+        run_id=run_id,
+        replay_run_id=replay_run_id,
+        statement=statement,
+        key_id=key.public.key_id,
+        time=clock.timestamp(),
+    )
+    Log(store.backend).append(entry, key.sign)
+
+
 def check_signature(store: Store, envelope: bytes) -> tuple[bytes, str]:
     """Check an envelope against the public keys the store knows; give its payload and the id of the key.
 
@@ -188,6 +210,17 @@ def check_signature(store: Store, envelope: bytes) -> tuple[bytes, str]:
             return None
 
     return verify(envelope, PAYLOAD_TYPE, find)
+
+
+def removed_runs(store: Store) -> dict[str, str]:
+    """Give the runs that were removed from a store on purpose, each with the reason.
+
+    Raises:
+        IntegrityError: the log cannot be read.
+    """
+    from reenact.seal.log import Log  # noqa: PLC0415 - late, like all of sealing
+
+    return {entry.run_id: entry.reason or "" for entry in Log(store.backend).entries() if entry.kind == "tombstone"}
 
 
 def logged_statements(store: Store) -> frozenset[Digest]:

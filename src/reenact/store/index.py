@@ -81,7 +81,7 @@ class ObjectIndex:
 
         Lists the packs' names, and, when there is no new one, reads the indexes of all that were not met yet.
         """
-        if self._refresh():
+        if self.refresh():
             return True
         indexes = [index for name in self._names() if (index := self._pack(name)) is not None]
         if any(index.find(digest) is not None for digest in missed for index in indexes):
@@ -90,7 +90,7 @@ class ObjectIndex:
             return True
         return False
 
-    def _refresh(self) -> bool:
+    def refresh(self) -> bool:
         """Note packs that appeared and forget those that went; tell whether anything changed."""
         current = self._names()
         known = set(self._file.read(lambda db: [name for (name,) in db.execute("SELECT name FROM packs")]))

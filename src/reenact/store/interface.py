@@ -18,7 +18,7 @@ from reenact.atomic import AnyPath
 from reenact.digests import Digest
 from reenact.errors import KeyAbsent, StoreError
 
-__all__ = ["Backend", "Finding", "Listed", "Problem", "check_key"]
+__all__ = ["Backend", "Finding", "Listed", "Problem", "Ranges", "check_key"]
 
 # No leading dot: names of unfinished writes (atomic.TEMPORARY_PREFIX) can never be keys, nor can "." and "..".
 # ASCII only: such names mean the same on every file system and object store, and sort the same everywhere.
@@ -39,6 +39,14 @@ class Listed(NamedTuple):
     size_bytes: int
     modified: float
     """See :meth:`Backend.modified`."""
+
+
+class Ranges(Protocol):
+    """The part of a backend that reading a stored object needs."""
+
+    def get_range(self, key: str, offset: int, length: int) -> bytes:
+        """See :class:`Backend`."""
+        ...
 
 
 class Backend(Protocol):

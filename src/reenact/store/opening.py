@@ -106,13 +106,17 @@ class Store:
         """What the files of jobs held last, to this host's knowledge."""
         return Versions(os.path.join(self.cache, "versions.sqlite"))
 
-    def writer(self, run_id: RunId) -> ObjectWriter:
+    def writer(self, run_id: RunId, folder: str | None = None) -> ObjectWriter:
         """Make a writer for the objects of a run, in the process that will use it.
+
+        Args:
+            run_id: Which run.
+            folder: Where its temporary files go, below :meth:`staging`; without one there.
 
         Raises:
             StoreError: the store cannot be written.
         """
-        return ObjectWriter(self.backend, self._index, run_id, self._staging(), self.deltas)
+        return ObjectWriter(self.backend, self._index, run_id, folder or self.staging(), self.deltas)
 
     def discard_unfinished(self, run_id: RunId) -> int:
         """Delete what writers of a run left that were killed; give the number of files. Only when none is alive.
@@ -120,7 +124,7 @@ class Store:
         Raises:
             StoreError: the store cannot be written.
         """
-        folder = self._staging()
+        folder = self.staging()
         prefix = temporary_prefix(run_id)
         deleted = 0
         try:
@@ -140,7 +144,12 @@ class Store:
             if name in self.__dict__:
                 getattr(self, name).close()
 
-    def _staging(self) -> str:
+    def staging(self) -> str:
+        """Give the existing local folder where unfinished files of this store are made.
+
+        Raises:
+            StoreError: it cannot be made.
+        """
         folder = self.backend.staging()
         if folder is None:
             folder = self._staging_folder or temporary_folder()

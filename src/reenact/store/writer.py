@@ -30,6 +30,7 @@ from reenact.store.worker import BLOCK_BYTES, Buffers, Worker
 
 if TYPE_CHECKING:
     # A run of small files needs none of them.
+    from reenact.store.arrival import StoredCopy
     from reenact.store.large_forms import LargeForms
     from reenact.store.segmented import SegmentedObject
 
@@ -91,7 +92,7 @@ class ObjectWriter:
         self._compressor = Compressor()
         self._pack: PackWriter | None = None
         self._policy = policy
-        self._large: dict[bytes, RawObject | SegmentedObject] = {}
+        self._large: dict[bytes, RawObject | SegmentedObject | StoredCopy] = {}
 
     @cached_property
     def _forms(self) -> LargeForms:
@@ -149,6 +150,10 @@ class ObjectWriter:
             self._add_small(raw, content)
         return Added(digest=digests.from_raw(raw), size_bytes=got, new=new)
 
+    def add_stored(self, digest: Digest, copy: StoredCopy) -> None:
+        """Take over an object in the form it had in another store; it was checked."""
+        self._large[digests.to_raw(digest)] = copy
+
     def commit(self) -> None:
         """Make everything added durable and visible; the writer is empty then and may be used again.
 
@@ -177,7 +182,7 @@ class ObjectWriter:
         self._large.clear()
         self._worker.close()
 
-    def _check_base(self, large: RawObject | SegmentedObject) -> None:
+    def _check_base(self, large: RawObject | SegmentedObject | StoredCopy) -> None:
         """Look whether what a delta was made against is still there: whoever sweeps the store may not know of this one yet."""
         base = large.base
         if base is not None and not self._index.holds(base) and not self._backend.exists(object_key(base)):

@@ -34,6 +34,11 @@ class CountingBackend(ForwardingBackend):
         self.calls["put"] += 1
         return self.inner.put_file_if_absent(key, path)
 
+    def replace_file(self, key: str, path: AnyPath) -> bool:
+        """See :class:`Backend`."""
+        self.calls["put"] += 1
+        return self.inner.replace_file(key, path)
+
     def get(self, key: str) -> bytes:
         """See :class:`Backend`."""
         self.calls["get"] += 1

@@ -59,10 +59,17 @@ class FaultyBackend(ForwardingBackend):
 
     def put_file_if_absent(self, key: str, path: AnyPath) -> bool:
         """See :class:`Backend`. The file is there after the error, as the contract has it."""
+        return self._perhaps_with(path, "put_file_if_absent", lambda: self.inner.put_file_if_absent(key, path))
+
+    def replace_file(self, key: str, path: AnyPath) -> bool:
+        """See :class:`Backend`. As :meth:`put_file_if_absent`."""
+        return self._perhaps_with(path, "replace_file", lambda: self.inner.replace_file(key, path))
+
+    def _perhaps_with(self, path: AnyPath, name: str, call: Callable[[], bool]) -> bool:
         spare = f"{os.fspath(path)!s}.spare"
         os.link(path, spare)
         try:
-            put = self._perhaps("put_file_if_absent", lambda: self.inner.put_file_if_absent(key, path))
+            put = self._perhaps(name, call)
         except StoreUnavailable:
             if os.path.exists(path):
                 os.unlink(spare)  # to rename one name of a file to another is to do nothing

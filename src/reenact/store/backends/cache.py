@@ -68,6 +68,12 @@ class CachingBackend(ForwardingBackend):
             self._forget(key)
         return put
 
+    def replace_file(self, key: str, path: atomic.AnyPath) -> bool:
+        """See :class:`Backend`."""
+        put = self.inner.replace_file(key, path)
+        self._forget(key)
+        return put
+
     def get(self, key: str) -> bytes:
         """See :class:`Backend`."""
         return self._through(check_key(key), _WHOLE, lambda: self.inner.get(key))

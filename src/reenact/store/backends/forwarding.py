@@ -33,6 +33,10 @@ class ForwardingBackend(Backend):
         """See :class:`Backend`."""
         return self.inner.put_file_if_absent(key, path)
 
+    def replace_file(self, key: str, path: AnyPath) -> bool:
+        """See :class:`Backend`."""
+        return self.inner.replace_file(key, path)
+
     def get(self, key: str) -> bytes:
         """See :class:`Backend`."""
         return self.inner.get(key)

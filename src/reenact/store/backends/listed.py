@@ -13,6 +13,7 @@ from collections.abc import Callable, Iterator
 from itertools import islice
 from typing import Final
 
+from reenact.atomic import AnyPath
 from reenact.store.backends.forwarding import ForwardingBackend
 from reenact.store.interface import Backend, Listed, check_key
 
@@ -60,8 +61,17 @@ class ListedBackend(ForwardingBackend):
     def delete(self, key: str) -> None:
         """See :class:`Backend`."""
         self.inner.delete(key)
+        self._forget(key)
+
+    def replace_file(self, key: str, path: AnyPath) -> bool:
+        """See :class:`Backend`."""
+        put = self.inner.replace_file(key, path)
+        self._forget(key)
+        return put
+
+    def _forget(self, key: str) -> None:
         with self._lock:
-            # A listing that has begun may still give the key.
+            # A listing that has begun may still give the value as it was.
             self._seen.pop(key.partition("/")[0], None)
 
     def _size(self, key: str) -> int | None:

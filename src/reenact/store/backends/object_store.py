@@ -14,7 +14,7 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING, Any, Final, Literal
 
 from reenact.atomic import AnyPath
 from reenact.errors import KeyAbsent, StoreError
@@ -126,19 +126,29 @@ class ObjectStoreBackend(Backend):
     def put_file_if_absent(self, key: str, path: AnyPath) -> bool:
         """See :class:`Backend`, and the module about long files."""
         check_key(key)
-        try:
-            with open(path, "rb") as file:
-                size_bytes = os.fstat(file.fileno()).st_size
-                if size_bytes <= SINGLE_PUT_BYTES:
-                    put = self._put(key, file.read())
-                else:
-                    put = not self.exists(key)
-                    if put:
-                        self._put_parts(key, file.fileno(), size_bytes)
-            os.unlink(path)
-        except OSError as error:
-            raise store_error(error, f"take over {path!r}") from error
-        return put
+
+        def put(descriptor: int, size_bytes: int) -> bool:
+            if size_bytes <= SINGLE_PUT_BYTES:
+                return self._put(key, _read(descriptor, size_bytes))
+            if self.exists(key):
+                return False
+            self._put_parts(key, descriptor, size_bytes)
+            return True
+
+        return _taking_over(path, put)
+
+    def replace_file(self, key: str, path: AnyPath) -> bool:
+        """See :class:`Backend`. A value that is deleted while this goes on may come back."""
+
+        def put(descriptor: int, size_bytes: int) -> bool:
+            there = self.exists(key)
+            if there and size_bytes <= SINGLE_PUT_BYTES:
+                self._put(key, _read(descriptor, size_bytes), mode="overwrite")
+            elif there:
+                self._put_parts(key, descriptor, size_bytes)
+            return there
+
+        return _taking_over(path, put)
 
     def get(self, key: str) -> bytes:
         """See :class:`Backend`."""
@@ -223,10 +233,10 @@ class ObjectStoreBackend(Backend):
         """See :class:`Backend`."""
         return None
 
-    def _put(self, key: str, data: bytes) -> bool:
+    def _put(self, key: str, data: bytes, mode: Literal["create", "overwrite"] = "create") -> bool:
         errors = self._library.exceptions
         try:
-            self._library.put(self._store, key, data, mode="create", use_multipart=False)
+            self._library.put(self._store, key, data, mode=mode, use_multipart=False)
         except (errors.AlreadyExistsError, errors.PreconditionError):
             return False
         except (errors.BaseError, OSError, ValueError) as error:
@@ -274,6 +284,24 @@ class ObjectStoreBackend(Backend):
             raise refusal(error, f"{doing} {key}", self._url) from error
         except (self._library.exceptions.BaseError, OSError, ValueError) as error:
             raise refusal(error, f"{doing} {key}", self._url) from error
+
+
+def _taking_over(path: AnyPath, put: Callable[[int, int], bool]) -> bool:
+    """Put an open file of some length, and delete it unless that fails."""
+    try:
+        with open(path, "rb") as file:
+            done = put(file.fileno(), os.fstat(file.fileno()).st_size)
+        os.unlink(path)
+    except OSError as error:
+        raise store_error(error, f"take over {os.fspath(path)}") from error
+    return done
+
+
+def _read(descriptor: int, size_bytes: int) -> bytes:
+    data = os.pread(descriptor, size_bytes, 0)
+    if len(data) != size_bytes:
+        raise StoreError(f"a file that was to be put has {len(data)} bytes, not {size_bytes}")
+    return data
 
 
 def _just_before(prefix: str) -> str | None:

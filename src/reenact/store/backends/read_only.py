@@ -28,6 +28,10 @@ class ReadOnlyBackend(ForwardingBackend):
         """Refuse; the file stays."""
         self._refuse(f"write {check_key(key)}")
 
+    def replace_file(self, key: str, path: AnyPath) -> NoReturn:  # noqa: ARG002 - the interface's
+        """Refuse; the file stays."""
+        self._refuse(f"write {check_key(key)}")
+
     def delete(self, key: str) -> NoReturn:
         """Refuse."""
         self._refuse(f"delete {check_key(key)}")

@@ -33,6 +33,7 @@ _CALLS: Final = frozenset(
     {
         "put_if_absent",
         "put_file_if_absent",
+        "replace_file",
         "get",
         "get_range",
         "size",
@@ -86,6 +87,10 @@ class RelayedBackend(Backend):
     def put_file_if_absent(self, key: str, path: AnyPath) -> bool:
         """See :class:`Backend`."""
         return bool(self._call("put_file_if_absent", check_key(key), os.fsencode(os.path.abspath(path))))
+
+    def replace_file(self, key: str, path: AnyPath) -> bool:
+        """See :class:`Backend`."""
+        return bool(self._call("replace_file", check_key(key), os.fsencode(os.path.abspath(path))))
 
     def get(self, key: str) -> bytes:
         """See :class:`Backend`."""

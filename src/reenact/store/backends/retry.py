@@ -89,6 +89,10 @@ class RetryingBackend(ForwardingBackend):
 
         return self._patiently(attempt)
 
+    def replace_file(self, key: str, path: AnyPath) -> bool:
+        """See :class:`Backend`. Done twice, it is as done once."""
+        return self._patiently(lambda: self.inner.replace_file(key, path))
+
     def get(self, key: str) -> bytes:
         """See :class:`Backend`."""
         return self._patiently(lambda: self.inner.get(key))

@@ -76,11 +76,11 @@ class ThrottledBackend(ForwardingBackend):
 
     def put_file_if_absent(self, key: str, path: AnyPath) -> bool:
         """See :class:`Backend`."""
-        try:
-            total = os.stat(path).st_size if self._files else 0
-        except OSError as error:
-            raise store_error(error, f"take over {path!r}") from error
-        return self._through(lambda: self.inner.put_file_if_absent(key, path), total)
+        return self._through(lambda: self.inner.put_file_if_absent(key, path), self._length(path))
+
+    def replace_file(self, key: str, path: AnyPath) -> bool:
+        """See :class:`Backend`."""
+        return self._through(lambda: self.inner.replace_file(key, path), self._length(path))
 
     def get(self, key: str) -> bytes:
         """See :class:`Backend`. The next one waits for as long as this one's bytes take."""
@@ -121,6 +121,12 @@ class ThrottledBackend(ForwardingBackend):
     def delete(self, key: str) -> None:
         """See :class:`Backend`."""
         self._through(lambda: self.inner.delete(key))
+
+    def _length(self, path: AnyPath) -> int:
+        try:
+            return os.stat(path).st_size if self._files else 0
+        except OSError as error:
+            raise store_error(error, f"take over {path!r}") from error
 
     def _count(self, count: int) -> None:
         if self._pace is not None:

@@ -245,8 +245,7 @@ def outputs(
                 unread.append((name, "it is not there any more, and the run was not seen to delete it"))
             continue
         if before is not None and _same(before, found):
-            # A folder that was moved away and back is the same; but a replay must be able to move it, too.
-            before.changes = "u" if stat.S_ISDIR(before.mode) and "u" in before.changes else ""
+            before.changes = ""
             continue
         content: Content | None = None
         target = None

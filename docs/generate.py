@@ -135,7 +135,7 @@ def _errors() -> str:
         "|---|---|---|",
         *(
             f"| `{error.code}` | {error.exit_code} | {(error.__doc__ or '').strip().splitlines()[0]} |"
-            for error in _tree(ReenactError)
+            for error in dict.fromkeys(_tree(ReenactError))  # one class has two parents
         ),
         "| `system` | 1 | The operating system refused something, and no better explanation is known. |",
         "| `internal` | 1 | A defect of reenact. |",

@@ -9,10 +9,14 @@
     │   ├── ObjectMissing            3   an object is not in the store
     │   ├── ObjectDamaged            4   an object's bytes do not match its digest
     │   ├── SignatureInvalid         4   a signature does not verify, or its key is not trusted
-    │   └── MalformedBundle          4   a bundle cannot be read as any version we know
+    │   ├── MalformedBundle          4   a bundle cannot be read as any version we know
+    │   ├── StoreLocked              4   no identity at hand unlocks the keys of an encrypted store
+    │   ├── StoreKeysChanged         4   the keys of an encrypted store are not those known here
+    │   └── ValueDamaged             4   a value of an encrypted store is not what was put there (also a StoreError)
     ├── PolicyDenied                 5   a policy or an access rule forbids it
     ├── StoreError                   1   the store cannot be read or written
-    │   └── KeyAbsent                1   the store holds nothing under that key
+    │   ├── KeyAbsent                1   the store holds nothing under that key
+    │   └── StoreUnavailable         1   the store cannot be reached now; trying again later may help
     ├── CaptureError                 1   a way of observing cannot be used here
     └── SandboxError                 1   a closed world cannot be set up here
 
@@ -35,8 +39,12 @@ __all__ = [
     "SettingsError",
     "SignatureInvalid",
     "StoreError",
+    "StoreKeysChanged",
+    "StoreLocked",
+    "StoreUnavailable",
     "UnreplayableError",
     "UsageError",
+    "ValueDamaged",
 ]
 
 
@@ -158,6 +166,40 @@ class KeyAbsent(StoreError):
     def __init__(self, key: str, *, hint: str = "") -> None:
         self.key = key
         super().__init__(f"the store holds nothing under {key!r}", hint=hint)
+
+
+class StoreLocked(IntegrityError):
+    """None of the identities at hand unlocks the keys of an encrypted store."""
+
+    code = "store-locked"
+
+
+class StoreKeysChanged(IntegrityError):
+    """The keys of an encrypted store are damaged, exchanged, or older than those this user has seen there."""
+
+    code = "store-keys-changed"
+
+
+class ValueDamaged(IntegrityError, StoreError):
+    """A value of an encrypted store is not what was put there under its name.
+
+    It is a store error, too: whoever reads what may be in another place goes on looking, as after a failing disk.
+    """
+
+    code = "value-damaged"
+
+    def __init__(self, key: str, detail: str, *, hint: str = "") -> None:
+        self.key = key
+        super().__init__(
+            f"the encrypted value {key!r} is damaged: {detail}",
+            hint=hint or "the disk or a hand changed what the store keeps; look for it in a copy of the store",
+        )
+
+
+class StoreUnavailable(StoreError):
+    """The store does not answer, or says that it cannot now: whether what was asked for was done is not known."""
+
+    code = "store-unavailable"
 
 
 class CaptureError(ReenactError):

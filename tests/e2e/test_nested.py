@@ -4,9 +4,11 @@ from __future__ import annotations
 
 import json
 import os
+import shutil
 import signal
 import subprocess
 import time
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +16,8 @@ import pytest
 
 from tests.e2e.checks import require
 from tests.e2e.desk import Desk
+from tests.e2e.people import ME, ORDINARY, Person
+from tests.e2e.test_same_twice import normalised
 
 INPUT = "b,2\na,1\nc,3\n"
 SUM = '{ total += $2 } END { print total > "sum.txt" }'
@@ -86,6 +90,7 @@ def test_steps_recorded_inside_a_recorded_script_are_runs_of_their_own(desk: Des
         assert bundle["transformation_map"][0]["id"] == "1"
     assert total["transformation_map"][0]["argv"][:2] == ["awk", "-F,"]
     assert_reproduced(desk, steps, sort, total)
+    assert len(desk.runs()) == 6, "in a replay the inner commands are recorded as a part of it alone"
 
 
 def test_the_exit_status_of_an_inner_job_passes_through_both(desk: Desk) -> None:
@@ -129,6 +134,63 @@ def test_an_inner_run_with_a_store_of_its_own_leaves_no_trace_of_it_in_the_outer
     assert_reproduced(desk, outer)
     replayed = desk.reenact("replay", inner["run_id"], "--json", "--store", str(desk.base / "other"))
     assert replayed.json()["verdict"] == "reproduced"
+
+
+def test_an_outer_run_recorded_twice_gives_equal_bundles(my_desk: Desk) -> None:
+    """When the inner recorder reads what, is chance, and no part of the outer run."""
+    found = []
+    for _ in range(3):
+        my_desk.clear()
+        my_desk.write("in.csv", INPUT)
+        my_desk.age()
+        script = '"$0" run --job inner -- sort -o sorted.csv in.csv'
+        assert my_desk.record("sh", "-c", script, my_desk.person.reenact, options=("--job", "outer")).exit_code == 0
+        found.append(normalised(bundles(my_desk)["outer"]))
+    for other in found[1:]:
+        for field, value in found[0].items():
+            assert other[field] == value, field
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(shutil.which("strace") is None, reason="strace is not installed")
+def test_an_inner_run_of_a_run_recorded_by_strace(my_desk: Desk) -> None:
+    """It can have a listener of its own; the outer one is told which folder is none of its job's."""
+    desk = my_desk
+    desk.write("in.csv", INPUT)
+    script = '"$0" run --store other -- sort -o sorted.csv in.csv; cat sorted.csv > again.csv'
+    done = desk.record("sh", "-c", script, desk.person.reenact, options=("--job", "outer", "--rung", "strace"))
+    assert (done.exit_code, done.stderr.count(b"\n")) == (0, 1), done.stderr
+    (outer,) = bundles(desk).values()
+    assert (outer["capture"]["method"], names(outer["outputs"])) == ("strace", {"sorted.csv", "again.csv"})
+    shown = desk.reenact("show", "latest", "--json", "--store", str(desk.folder / "other")).json()
+    inner = shown.get("bundle", shown)
+    assert (inner["capture"]["method"], inner["parent_run_id"]) == ("kernel", outer["run_id"])
+    assert (names(inner["inputs"]), names(inner["outputs"])) == ({"in.csv"}, {"sorted.csv"})
+    assert hazards(inner) == set()
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(ME != "root", reason="only root can start another user's process")
+def test_an_inner_run_of_another_user_is_recorded_apart(my_desk: Desk, people: Callable[[str], Person]) -> None:
+    desk, other = my_desk, people(ORDINARY)
+    place = desk.base / "theirs"
+    place.mkdir()
+    os.chown(place, other.uid, other.gid)
+    desk.folder.chmod(0o777)
+    desk.write("in.csv", INPUT)
+    become = f"setpriv --reuid={other.uid} --regid={other.gid} --clear-groups env HOME={place} XDG_CONFIG_HOME={place}"
+    script = f'{become} "$0" run --store {place}/store -- sort -o sorted.csv in.csv'
+    done = desk.record("sh", "-c", script, other.reenact, options=("--job", "outer"))
+    assert done.exit_code == 0, done.stderr
+    (outer,) = bundles(desk).values()
+    assert names(outer["outputs"]) == {"sorted.csv"}
+    stored = [a["name"] for a in [*outer["inputs"], *outer["outputs"]] if a["name"].startswith(f"{place}/store/")]
+    assert stored == [], "their store, and their keys, are no outputs of the outer job"
+    shown = desk.reenact("show", "latest", "--json", "--store", f"{place}/store").json()
+    inner = shown.get("bundle", shown)
+    assert names(inner["outputs"]) <= {"sorted.csv"}
+    assert "listener-taken" in hazards(inner)
+    assert inner["capture"]["method"] != "kernel"
 
 
 def test_inner_runs_at_the_same_time(desk: Desk) -> None:

@@ -103,6 +103,28 @@ printf '%s\\n' *.csv | tee t.txt | tr a-z A-Z
         removes=("in/a.csv",),
     ),
     Job(
+        name="compresses-in-place",  # these refuse a file that has a second name
+        argv=("sh", "-c", "gzip -nk a.csv; gzip -n b.csv; xz -k a.csv || true; bzip2 -k a.csv || true; ls"),
+        files={"a.csv": measurements(), "b.csv": "b\n"},
+        makes=("a.csv.gz", "b.csv.gz"),
+        removes=("b.csv",),
+        noisy=True,
+        prints=True,
+    ),
+    Job(
+        name="moves-a-folder-away-and-back",
+        argv=("perl", "-e", "rename('in', 'aside') or die $!; rename('aside', 'in') or die $!; print 'back'"),
+        files={"in/a.csv": "1\n"},
+        needs=("perl",),
+        prints=True,
+    ),
+    Job(
+        name="uses-a-folder-with-a-name-drawn-by-chance",
+        argv=("sh", "-c", "d=$(mktemp -d); cat $d/none in.csv > $d/a 2>&- ; test -e $d/b; cp $d/a out.csv; rm -r $d"),
+        files=CSV,
+        makes=("out.csv",),
+    ),
+    Job(
         name="hard-links",
         argv=(
             "sh",

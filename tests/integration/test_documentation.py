@@ -54,7 +54,15 @@ def path(tmp_path: Path) -> str:
     return f"{binaries}:/usr/local/bin:/usr/bin:/bin"
 
 
-@pytest.mark.parametrize("page", ["README.md", "docs/tutorial/first-replay.md", "docs/how-to/replay-elsewhere.md"])
+@pytest.mark.parametrize(
+    "page",
+    [
+        "README.md",
+        "docs/tutorial/first-replay.md",
+        "docs/how-to/replay-elsewhere.md",
+        "docs/how-to/move-runs-between-stores.md",
+    ],
+)
 def test_commands_in_pages_do_what_the_page_says(page: str, tmp_path: Path, path: str) -> None:
     steps = sessions((REPOSITORY / page).read_text(encoding="utf-8"))
     assert steps

@@ -14,7 +14,13 @@ from tests.recording import Call, Recording
 MUTATOR = 1
 names = st.sampled_from(["a", "b", "c"])
 parts = st.lists(st.sampled_from(["a", "b", "c", "a", "b", "c", "..", "."]), min_size=1, max_size=3)
-paths = st.builds(lambda found, slash: "/" + "/".join(found) + slash, parts, st.sampled_from(["", "", "", "", "", "/"]))
+paths = st.builds(
+    lambda top, found, between, slash: top + between.join(found) + slash,
+    st.sampled_from(["/", "/", "/", "/", "//", "///"]),
+    parts,
+    st.sampled_from(["/", "/", "/", "/", "//"]),
+    st.sampled_from(["", "", "", "", "", "/"]),
+)
 targets = paths | parts.map("/".join)
 contents = st.binary(min_size=1, max_size=6)
 slots = st.integers(0, 1)

@@ -168,7 +168,7 @@ class _Runner:
         lay_out(entries_of(bundle, prepared.manifest, place), place.mirror, source=self._store.objects, ownership=owner)
 
         def run(begun: Execution) -> Ending:
-            ours = (os.path.realpath(self._store.location), os.path.realpath(self._target.location))
+            ours = [os.path.realpath(folder) for folder in (*self._store.folders, *self._target.folders)]
             return execute_in_folder(
                 told,
                 dataclasses.replace(
@@ -198,7 +198,7 @@ class _Runner:
         started = time.time_ns()
         run_id = ids.new_run_id(started)
         stdin = bundle.launch.stdin.pointer
-        journal = begin(self._target.location, run_id)
+        journal = begin(self._target.journals, run_id)
         location = self._target.location
         try:
             ending = run(
@@ -215,7 +215,9 @@ class _Runner:
                     preimage_max_bytes=self._settings.capture.preimage_max_bytes,
                     timeout_seconds=self._settings.replay.timeout_seconds,
                     stat_facts=None,
-                    open_store=lambda: open_store(location, create=False, deltas=self._store.deltas),
+                    open_store=lambda: open_store(
+                        location, create=False, deltas=self._store.deltas, access=self._target.access
+                    ),
                     seal=seal_bundle,
                 )
             )

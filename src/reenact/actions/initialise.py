@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
 
 from reenact import atomic
+from reenact.actions.keeping import access
 from reenact.actions.sealing import signing_key
 from reenact.errors import StoreError
 from reenact.settings import SETTINGS_FILE, Settings
@@ -58,8 +58,8 @@ def init(folder: Path, load: Callable[[], Settings]) -> list[Part]:
     else:
         wrote = False
     settings = load()
-    was_there = os.path.exists(os.path.join(settings.store, "store.json"))
-    store = open_store(settings.store, create=True)
+    was_there = _is_there(settings)
+    store = open_store(settings.store, create=True, access=access(settings))
     known = store.keys.ids()
     signing_key(store)
     return [
@@ -67,3 +67,11 @@ def init(folder: Path, load: Callable[[], Settings]) -> list[Part]:
         Part(what="store", where=store.location, made=not was_there),
         Part(what="signing key", where=f"{store.location}/keys", made=store.keys.ids() != known),
     ]
+
+
+def _is_there(settings: Settings) -> bool:
+    try:
+        open_store(settings.store, create=False, access=access(settings))
+    except StoreError:
+        return False  # making it says why, where that is not all
+    return True

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 
 import msgspec
 
-from reenact.actions.keeping import delta_policy
+from reenact.actions.keeping import access, delta_policy
 from reenact.errors import IntegrityError, MalformedBundle, ReenactError, RunNotFound, SignatureInvalid
 from reenact.ids import RunId, is_run_id
 from reenact.model import reference as references
@@ -60,13 +60,19 @@ class Sealed:
     signature: Signature
 
 
-def opened(settings: Settings) -> Store:
+def opened(settings: Settings, *, cached: bool = True) -> Store:
     """Open the store, and recover runs whose recording was cut off.
+
+    Args:
+        settings: Where it is.
+        cached: Whether what this host kept of a store far away may stand for what is there.
 
     Raises:
         StoreError: there is none, or it cannot be read.
     """
-    store = open_store(settings.store, create=False, deltas=delta_policy(settings))
+    store = open_store(
+        settings.store, create=False, deltas=delta_policy(settings), access=access(settings, cached=cached)
+    )
     unfinished(store)
     return store
 
@@ -74,6 +80,8 @@ def opened(settings: Settings) -> Store:
 def unfinished(store: Store) -> dict[RunId, str]:
     """Recover runs whose recording was cut off; give the reason for each that cannot be, which keeps nobody from the others."""
     found: dict[RunId, str] = {}
+    if store.access.read_only:
+        return found
     try:
         # Only where there is something to do is the capture side imported.
         if not any(is_run_id(name) for name in os.listdir(store.journals)):

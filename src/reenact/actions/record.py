@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import errno
-import json
 import os
 import time
 from collections.abc import Callable, Mapping
@@ -16,15 +15,18 @@ from reenact.actions.sealing import ensure_logged, fingerprint_key, key_places, 
 from reenact.capture.live import Begun, LiveRun, RecorderTask, begin, describe, run_live, start_recorder
 from reenact.capture.rungs.choose import choose
 from reenact.capture.session import Command, Session
+from reenact.capture.surroundings import inside_world, parent_run
 from reenact.capture.trace import listener
-from reenact.errors import ReenactError, UsageError
+from reenact.errors import ReenactError, StoreError, UsageError
 from reenact.settings import job_name
+from reenact.store.description import Description, is_remote, journals_folder, private_folders, read_description
 
 if TYPE_CHECKING:
-    from reenact.capture.nesting import Outer, Parent
+    from reenact.capture.nesting import Outer
     from reenact.capture.redact import Redactor
     from reenact.capture.redact_stream import StreamRedactor
     from reenact.capture.rungs.interface import Rung
+    from reenact.capture.surroundings import Parent
     from reenact.ids import RunId
     from reenact.settings import Settings
     from reenact.store.opening import Store
@@ -32,6 +34,11 @@ if TYPE_CHECKING:
 __all__ = ["RunRequest", "RunResult", "record"]
 
 _SIGNAL_BASE: Final = 128
+_TAKEN: Final = "listener-taken"
+_TAKEN_MESSAGE: Final = (
+    "this process tree is observed already, by what could not be asked to observe this run, too (another user's recording, "
+    "another version's, a container's manager): a lower rung was used"
+)
 
 
 class RunRequest(NamedTuple):
@@ -59,14 +66,10 @@ class RunResult(NamedTuple):
 
 def record(settings: Settings, request: RunRequest) -> RunResult:
     """Run a command and record it. Whatever happens to the recording, the command runs and its status is given."""
-    parent = None
-    if listener.refusal() == errno.EBUSY:
-        from reenact.capture.nesting import parent_run  # noqa: PLC0415 - only inside another recording
-
-        parent = parent_run()
-        if parent is None:
-            # Inside a replay: its closed world holds no store of ours, and the command is what counts.
-            _become(request.argv)
+    parent = parent_run()
+    if inside_world() if parent is None else parent.replays:
+        # Inside a replay the command is what counts: it is recorded already, as a part of what is replayed.
+        _become(request.argv)
     try:
         prepared = _prepare(settings, request, parent)
     except UsageError:
@@ -117,6 +120,10 @@ class _Start(NamedTuple):
     environment: dict[str, str]
     redactor: Callable[[], Redactor]
     begun: Begun
+    refused: int
+    """The errno with which the kernel refuses the rung that was wanted; 0 where it does not."""
+    ours: tuple[str, ...]
+    """Folders that are no part of the run."""
 
 
 def _prepare(settings: Settings, request: RunRequest, parent: Parent | None) -> _Prepared:
@@ -124,7 +131,7 @@ def _prepare(settings: Settings, request: RunRequest, parent: Parent | None) -> 
     start = _start(settings, request, parent)
     try:
         run = _live_run(settings, request, parent, start)
-        describe(start.begun, run.header)
+        describe(start.begun, run.header, _gaps(start))
     except BaseException:
         start.begun.session.give_up()
         raise
@@ -133,22 +140,28 @@ def _prepare(settings: Settings, request: RunRequest, parent: Parent | None) -> 
 
 def _start(settings: Settings, request: RunRequest, parent: Parent | None) -> _Start:
     location = settings.store
+    if settings.storage.read_only:
+        raise StoreError(f"the store at {location} is opened for reading only (storage.read_only)")
     started = time.time_ns()
-    outer = _reach(parent, _ours(location)) if parent is not None else None
     environment = dict(os.environ)
+    described = read_description(location, environment)
+    outer = _reach(parent, _ours(location, described)) if parent is not None else None
     wanted = request.rung or settings.capture.rung
     joins = outer is not None and wanted in ("auto", "kernel")
     if outer is not None and not joins:
         outer.close()
+    if outer is None and (parent is not None or listener.refusal() == errno.EBUSY):
+        from reenact.capture import exemption  # noqa: PLC0415 - only inside another recording
+
+        exemption.ask(_ours(location, described))
     rung = None if joins else choose(wanted, settings, request.argv, environment)
-    if not os.path.exists(f"{location}/store.json"):
-        _open(settings)
     run_id = ids.new_run_id(started)
-    journal = begin(location, run_id)
+    described = described or _made(settings)
+    journal = begin(journals_folder(location, described, environment), run_id)
 
     @cache
     def redactor() -> Redactor:
-        return _redactor(settings, request, environment)
+        return _redactor(settings, request, environment, described)
 
     def new_filter() -> StreamRedactor:
         from reenact.capture.redact_stream import StreamRedactor  # noqa: PLC0415 - only where a stream goes through us
@@ -170,7 +183,13 @@ def _start(settings: Settings, request: RunRequest, parent: Parent | None) -> _S
         prepare=prepare_sealing,
     )
     begun = start_recorder(journal, session, task, outer if joins else None)
-    return _Start(run_id, started, rung, streams, environment, redactor, begun)
+    refused = listener.refusal() if rung is not None and wanted == "auto" else 0
+    return _Start(run_id, started, rung, streams, environment, redactor, begun, refused, _ours(location, described))
+
+
+def _gaps(start: _Start) -> list[tuple[str, str, str]]:
+    """Name what keeps a run from the rung it would have had elsewhere."""
+    return [(_TAKEN, _TAKEN_MESSAGE, "")] if start.refused == errno.EBUSY else []
 
 
 def _live_run(settings: Settings, request: RunRequest, parent: Parent | None, start: _Start) -> LiveRun:
@@ -185,7 +204,7 @@ def _live_run(settings: Settings, request: RunRequest, parent: Parent | None, st
             "rung": rung.name if rung else "kernel",
         },
         redact=redactor.argv,
-        ignored=_ours(settings.store),
+        ignored=start.ours,
         preimage_max_bytes=settings.capture.preimage_max_bytes,
         linger_seconds=settings.capture.linger_seconds if linger is None else linger,
         observe=rung.observe if rung else None,
@@ -195,37 +214,42 @@ def _live_run(settings: Settings, request: RunRequest, parent: Parent | None, st
 
 def _open(settings: Settings) -> Store:
     # In the recorder, while the job starts, or on first use.
-    from reenact.actions.keeping import delta_policy  # noqa: PLC0415
+    from reenact.actions.keeping import access, delta_policy  # noqa: PLC0415
     from reenact.store.opening import open_store  # noqa: PLC0415
 
-    return open_store(settings.store, create=True, deltas=delta_policy(settings))
+    return open_store(settings.store, create=True, deltas=delta_policy(settings), access=access(settings))
 
 
-def _ours(location: str) -> tuple[str, ...]:
+def _ours(location: str, described: Description | None) -> tuple[str, ...]:
     """Name the folders that are no part of any run."""
-    return tuple(os.path.realpath(folder) for folder in (location, *key_places(location)))
+    private = private_folders(described, os.environ) if described is not None else ()
+    own = () if is_remote(location) else (location,)
+    return tuple(os.path.realpath(folder) for folder in (*own, *private, *key_places(location)))
 
 
-def _redactor(settings: Settings, request: RunRequest, environment: Mapping[str, str]) -> Redactor:
+def _redactor(
+    settings: Settings, request: RunRequest, environment: Mapping[str, str], described: Description
+) -> Redactor:
     """Make what takes the secrets out of all that is kept of a run."""
     from reenact.capture.redact import Redactor  # noqa: PLC0415 - after the recorder was forked
 
-    store_id = _store_id(settings.store)
     redact = settings.redact
-    found = Redactor(fingerprint_key(settings.store, store_id), patterns=redact.patterns, allow=redact.allow)
+    found = Redactor(fingerprint_key(settings.store, described.id), patterns=redact.patterns, allow=redact.allow)
     found.learn(environment, request.argv, request.parameters)
     return found
 
 
-def _store_id(location: str) -> str:
-    """Read a store's id the quick way."""
-    try:
-        with open(f"{location}/store.json", "rb") as file:
-            return str(json.load(file)["id"])
-    except (OSError, ValueError, KeyError, TypeError, RecursionError):
-        from reenact.store.opening import open_store  # noqa: PLC0415 - it says what is wrong
+def _made(settings: Settings) -> Description:
+    """Make the store, or say why it cannot be made or read."""
+    if is_remote(settings.store):
+        from reenact.actions.meeting import meet  # noqa: PLC0415 - the first time only
 
-        return open_store(location, create=False).id
+        return meet(settings.store, lambda: _open(settings))
+    _open(settings)
+    found = read_description(settings.store, os.environ)
+    if found is None:
+        raise StoreError(f"there is no store at {settings.store}")
+    return found
 
 
 def _header(

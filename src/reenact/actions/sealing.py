@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from reenact import clock
 from reenact.errors import KeyAbsent, StoreError
 from reenact.ids import RunId
+from reenact.store.description import is_remote, private_base, temporary
 
 if TYPE_CHECKING:
     from reenact.digests import Digest
@@ -22,9 +23,10 @@ __all__ = [
     "ensure_logged",
     "fingerprint_key",
     "key_places",
-    "log_record",
+    "log_arrival",
     "logged_statements",
     "prepare_sealing",
+    "removed_runs",
     "seal_bundle",
     "seal_tombstone",
     "seal_verdict",
@@ -36,21 +38,28 @@ def fingerprint_key(location: str, store_id: str) -> bytes:
     """Give the secret that keys the fingerprints of redacted values in a store; see `reenact.seal.keys`."""
     from reenact.seal.keys import key_folder, load_fingerprint_key  # noqa: PLC0415 - the one part of it needed early
 
-    return load_fingerprint_key(key_folder(os.environ, location), store_id)
+    return load_fingerprint_key(key_folder(os.environ, _beside(location)), store_id)
 
 
 def key_places(location: str) -> list[str]:
     """List the folders where this user's private keys for a store may be."""
     from reenact.seal import keys  # noqa: PLC0415 - the one part of it needed early
 
-    return keys.key_places(os.environ, location)
+    return keys.key_places(os.environ, _beside(location))
+
+
+def _beside(location: str) -> str:
+    """Give the folder that holds the keys of users without a configuration folder: the store's, or one of this host's."""
+    if not is_remote(location):
+        return location
+    return os.path.join(private_base(os.environ, "XDG_STATE_HOME", ".local/state") or temporary(), "reenact")
 
 
 def signing_key(store: Store) -> SigningKey:
     """Give this user's signing key for a store, made on first use and made known to the store."""
     from reenact.seal.keys import key_folder, load_signing_key  # noqa: PLC0415 - cryptography comes with it
 
-    key = load_signing_key(key_folder(os.environ, store.location), store.id)
+    key = load_signing_key(key_folder(os.environ, _beside(store.location)), store.id)
     if not store.keys.exists(key.public.key_id):
         store.keys.put(key.public.key_id, key.public.record())
     return key
@@ -115,14 +124,13 @@ def seal_verdict(store: Store, verdict: Verdict) -> None:
     Log(store.backend).append(entry, key.sign)
 
 
-def log_record(store: Store, kind: str, run_id: RunId, statement: Digest, reason: str) -> int:
-    """Log that a run is held, or released; give the entry's index. Durable when it returns.
+def seal_tombstone(store: Store, run_id: RunId, statement: Digest, reason: str) -> int:
+    """Log that a run is removed; give the entry's index. Durable when it returns, so call it before anything is deleted.
 
     Args:
         store: Where the run is.
-        kind: ``hold``, ``release`` or ``tombstone``.
         run_id: The run.
-        statement: Digest of the bytes that say so; for a tombstone that of the signed payload that goes.
+        statement: Digest of the signed payload of its bundle.
         reason: Why, in words.
 
     Raises:
@@ -132,7 +140,7 @@ def log_record(store: Store, kind: str, run_id: RunId, statement: Digest, reason
 
     key = signing_key(store)
     entry = Entry(
-        kind=kind,
+        kind="tombstone",
         run_id=run_id,
         statement=statement,
         key_id=key.public.key_id,
@@ -140,14 +148,6 @@ def log_record(store: Store, kind: str, run_id: RunId, statement: Digest, reason
         reason=reason,
     )
     return Log(store.backend).append(entry, key.sign)
-
-
-def seal_tombstone(store: Store, run_id: RunId, statement: Digest, reason: str) -> int:
-    """Log that a run is removed; give the entry's index. Durable when it returns, so call it before anything is deleted.
-
-    See :func:`log_record`.
-    """
-    return log_record(store, "tombstone", run_id, statement, reason)
 
 
 def ensure_logged(store: Store, run_id: RunId) -> None:
@@ -173,6 +173,26 @@ def ensure_logged(store: Store, run_id: RunId) -> None:
         Log(store.backend).append(entry, key.sign)
 
 
+def log_arrival(store: Store, run_id: RunId, statement: Digest, replay_run_id: RunId | None = None) -> None:
+    """Log a bundle, or the verdict of a replay, that was signed for another store and arrived in this one.
+
+    Raises:
+        StoreError: the log cannot be written, or the key cannot be used.
+    """
+    from reenact.seal.log import Entry, Log  # noqa: PLC0415 - late, like all of sealing
+
+    key = signing_key(store)
+    entry = Entry(
+        kind="run" if replay_run_id is None else "verdict",
+        run_id=run_id,
+        replay_run_id=replay_run_id,
+        statement=statement,
+        key_id=key.public.key_id,
+        time=clock.timestamp(),
+    )
+    Log(store.backend).append(entry, key.sign)
+
+
 def check_signature(store: Store, envelope: bytes) -> tuple[bytes, str]:
     """Check an envelope against the public keys the store knows; give its payload and the id of the key.
 
@@ -190,6 +210,17 @@ def check_signature(store: Store, envelope: bytes) -> tuple[bytes, str]:
             return None
 
     return verify(envelope, PAYLOAD_TYPE, find)
+
+
+def removed_runs(store: Store) -> dict[str, str]:
+    """Give the runs that were removed from a store on purpose, each with the reason.
+
+    Raises:
+        IntegrityError: the log cannot be read.
+    """
+    from reenact.seal.log import Log  # noqa: PLC0415 - late, like all of sealing
+
+    return {entry.run_id: entry.reason or "" for entry in Log(store.backend).entries() if entry.kind == "tombstone"}
 
 
 def logged_statements(store: Store) -> frozenset[Digest]:

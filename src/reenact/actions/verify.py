@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
 
@@ -11,7 +12,7 @@ from reenact import canonical
 from reenact.actions.opening import opened, resolve, unfinished
 from reenact.actions.sealing import check_signature, logged_statements
 from reenact.digests import Digest, of_bytes
-from reenact.errors import IntegrityError, KeyAbsent, ReenactError
+from reenact.errors import IntegrityError, KeyAbsent, ObjectDamaged, ObjectMissing, ReenactError
 from reenact.ids import RunId
 from reenact.model import manifest, references, statement
 from reenact.model.bundle import Bundle
@@ -19,7 +20,7 @@ from reenact.settings import Settings
 from reenact.store.opening import Store
 from reenact.store.runs import pointer_lines
 
-__all__ = ["Problem", "VerifiedRun", "verify"]
+__all__ = ["Problem", "VerifiedRun", "needed_objects", "verify"]
 
 _MISSING = 3
 _WRONG = 4
@@ -74,7 +75,7 @@ def verify(
         RunNotFound: a reference names none, or several.
         StoreError: the store cannot be read.
     """
-    store = opened(settings)
+    store = opened(settings, cached=False)
     run_ids = store.runs.ids() if everything else [resolve(store, name) for name in names]
     check = _Check(store, deep=deep)
     results = []
@@ -89,6 +90,33 @@ def _unfinished(store: Store) -> Iterator[VerifiedRun]:
     for run_id, reason in unfinished(store).items():
         problem = Problem(code="not-finished", subject="journal", message=reason, exit_code=_WRONG)
         yield VerifiedRun(run_id=run_id, job=None, key_id=None, objects=0, findings=(problem,))
+
+
+def needed_objects(
+    store: Store, bundle: Bundle, manifests: dict[Digest, dict[Digest, str]] | None = None
+) -> dict[Digest, str]:
+    """Give every object a record refers to, those of its manifests too, each with a word about what it is.
+
+    A manifest that is missing or damaged stands for what it names.
+
+    Args:
+        store: Where the manifests are.
+        bundle: The record.
+        manifests: What those read before refer to, by their digests; is added to.
+
+    Raises:
+        MalformedBundle: a manifest is none.
+    """
+    known = manifests if manifests is not None else {}
+    wanted = references.of_bundle(bundle)
+    for digest in (bundle.environment.manifest, bundle.capture.host_files):
+        if digest is None:
+            continue
+        if digest not in known:
+            with contextlib.suppress(ObjectMissing, ObjectDamaged):
+                known[digest] = references.of_manifest(manifest.load(store.objects.read(digest)))
+        wanted = {**known.get(digest, {}), **wanted}
+    return wanted
 
 
 class _Check:

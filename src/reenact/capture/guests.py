@@ -41,10 +41,12 @@ class _Refused(Exception):
 
 
 class _Guest:
-    __slots__ = ("alone", "connection", "deadline", "descriptors", "recording", "run")
+    __slots__ = ("alone", "connection", "deadline", "descriptors", "greeted", "recording", "run")
 
     def __init__(self, connection: socket.socket) -> None:
         self.connection = connection
+        self.greeted = False
+        """It is known to be part of the tree that is observed here."""
         self.run: Observed | None = None
         self.recording = False
         """Its last record has not been written."""
@@ -129,7 +131,11 @@ class Guests:
                 self._take_in(guest)
                 guest.connection.send(READY)
             else:
-                self._greet(guest, json.loads(data))
+                said = json.loads(data)
+                if "recorder" in said:
+                    self._set_aside(guest, said["recorder"])
+                else:
+                    self._greet(guest, said)
                 guest.connection.send(READY)
         except Exception:  # noqa: BLE001 - whatever a guest does, the outer run is observed on
             self._turn_away(guest)
@@ -139,22 +145,31 @@ class Guests:
         process, user = _peer(guest.connection)
         if user != os.geteuid() or said["process"] != process or not self._supervisor.knows(process):
             raise _Refused("it is another user's, or not part of the tree that is observed here")
-        for observer, _ in self._supervisor.covering(self._supervisor.actor(process)):
-            for folder in said["ignored"]:
-                observer.states.ignore(folder)
+        for folder in said["ignored"]:
+            self._supervisor.ignore(self._supervisor.actor(process), folder)
         if said["protocol"] != PROTOCOL:
             raise _Refused("it is another version")
+        guest.greeted = True
+
+    def _set_aside(self, guest: _Guest, recorder: int) -> None:
+        """Observe its recorder no more: it is no part of what the job does."""
+        self._supervisor.set_aside(self._own(guest, recorder))
+
+    @staticmethod
+    def _own(guest: _Guest, process: int) -> int:
+        """Give a process that a guest names, if it is one it started."""
+        main, _ = _peer(guest.connection)
+        if not guest.greeted or identify(process) != (process, main):
+            raise _Refused("it names a process that is not its own")
+        return process
 
     def _take_in(self, guest: _Guest) -> None:
-        """Observe its job from now on, and its recorder no more."""
+        """Observe its job from now on."""
         received = guest.descriptors
         journal, lock, wake, stored, words = received
         said = unpack(words, _WORDS_MAX_BYTES)
         os.close(received.pop())
-        main, _ = _peer(guest.connection)
-        for process in (said["job"], said["recorder"]):
-            if identify(process) != (process, main):
-                raise _Refused("it names a process that is not its own")
+        actor = self._supervisor.actor(self._own(guest, said["job"]))
         os.set_blocking(wake, False)
         if not fcntl.fcntl(stored, fcntl.F_GET_SEALS) & fcntl.F_SEAL_SHRINK:
             raise _Refused("its memory could be cut, and a look at it would kill us")
@@ -170,7 +185,6 @@ class Guests:
             inherited=tuple((path, how) for path, how in said["inherited"]),
             cwd=said["cwd"],
         )
-        actor = self._supervisor.actor(said["job"])
         around = [observer for observer, _ in self._supervisor.covering(actor)]
         if not around:
             raise _Refused("nobody observes it")
@@ -182,7 +196,6 @@ class Guests:
         guest.recording = True
         guest.run.begin(restricted=self._restricted)
         self._watch_stdin(guest.run, **said["stdin"])
-        self._supervisor.set_aside(said["recorder"])
         with contextlib.suppress(OSError):
             os.symlink(self._path, f"{watch.folder}/{JOIN}")  # for runs inside this one
 

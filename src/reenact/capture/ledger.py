@@ -191,10 +191,20 @@ class Ledger:
         return self._gone_names.get(folder, set())
 
     def missing(self, path: str) -> None:
-        """Something was looked for that is not there, and not because of the run."""
-        if path not in self._absent and path not in self.made and path not in self.entries:
-            self._absent.add(path)
-            self.emit(["o", path])
+        """Something was looked for that is not there, and not because of the run: so not in a folder the run made."""
+        if path in self._absent or path in self.made or path in self.entries or self._is_in_made(path):
+            return
+        self._absent.add(path)
+        self.emit(["o", path])
+
+    def _is_in_made(self, path: str) -> bool:
+        """Tell whether a path is in a folder of the run's: what is not there was not there before, under whatever name."""
+        folder = path.rpartition("/")[0]
+        while folder:
+            if folder in self.made:
+                return True
+            folder = folder.rpartition("/")[0]
+        return False
 
     def asked(self, path: str, state: Stat) -> None:
         """The state of a folder itself is looked at: its times matter, which those of a folder passed through do not."""

@@ -36,13 +36,13 @@ class Journal(NamedTuple):
     lock: int
 
 
-def begin(location: str, run_id: RunId) -> Journal:
-    """Make and lock the journal folder of a new run in a store's folder.
+def begin(journals: str, run_id: RunId) -> Journal:
+    """Make and lock the journal folder of a new run in the folder for journals of its store.
 
     Raises:
         StoreError: it cannot be made (read-only, full, no permission).
     """
-    folder = f"{location}/journals/{run_id}"
+    folder = f"{journals}/{run_id}"
     try:
         try:
             return _begin(folder)
@@ -50,7 +50,7 @@ def begin(location: str, run_id: RunId) -> Journal:
             return _begin(folder)  # somebody who looks for what was abandoned met it before it was locked
     except OSError as error:
         raise StoreError(
-            f"the store at {location} cannot be written: {error.strerror}", hint="choose another with --store"
+            f"no journal can be written in {journals}: {error.strerror}", hint="choose another store with --store"
         ) from error
 
 
@@ -122,14 +122,18 @@ def start_recorder(journal: Journal, session: Session, task: RecorderTask, outer
         from reenact.capture.nesting import shared  # noqa: PLC0415 - only inside another recording
 
         memory, stored = shared()
+        gate = os.pipe()
     else:
-        memory, stored = -1, mmap.mmap(-1, 8)
+        memory, stored, gate = -1, mmap.mmap(-1, 8), None
 
     def recorder(ends: RecorderEnds) -> NoReturn:
+        if outer is not None and gate is not None:
+            outer.close()  # its end tells the supervisor that the main process is gone
+            os.close(gate[1])
+            os.read(gate[0], 1)
+            os.close(gate[0])
         from reenact.capture.recorder import Recording, record  # noqa: PLC0415 - in its own process, while the job starts
 
-        if outer is not None:
-            outer.close()  # its end tells the supervisor that the main process is gone
         recording = Recording(
             folder=journal.folder,
             stored=stored,
@@ -143,17 +147,28 @@ def start_recorder(journal: Journal, session: Session, task: RecorderTask, outer
         record(recording, ends)
 
     session.start_recorder(recorder)
+    if outer is not None and gate is not None:
+        outer.set_aside(session.recorder)
+        for descriptor in gate:
+            os.close(descriptor)
     return Begun(journal=journal, session=session, memory=memory, stored=stored, outer=outer)
 
 
-def describe(begun: Begun, header: dict[str, Any]) -> None:
-    """Write the first record of the journal.
+def describe(begun: Begun, header: dict[str, Any], gaps: Sequence[tuple[str, str, str]] = ()) -> None:
+    """Write the first records of the journal.
+
+    Args:
+        begun: Where it is.
+        header: What is run.
+        gaps: What is known from the start not to be seen: code, message and subject of each.
 
     Raises:
         StoreError: it cannot be written.
     """
     writer = JournalWriter(begun.journal.events)
     writer.write(["run", header])
+    for gap in gaps:
+        writer.write(["h", *gap])
     writer.flush()
     if writer.broken:
         raise StoreError(f"the journal cannot be written: {writer.broken}")
@@ -188,13 +203,12 @@ def run_live(begun: Begun, run: LiveRun) -> Ending:
         os.close(begun.journal.events)
 
 
-def _joining(run: LiveRun, outer: Outer, watch: Watch, memory: int) -> Callable[[int, int, int], socket.socket]:
+def _joining(run: LiveRun, outer: Outer, watch: Watch, memory: int) -> Callable[[int, int], socket.socket]:
     """Make what hands a run over to the supervisor of the recording around it."""
 
-    def join(job: int, recorder: int, wake: int) -> socket.socket:
+    def join(job: int, wake: int) -> socket.socket:
         facts = {
             "job": job,
-            "recorder": recorder,
             "stdin": {"kind": run.header["streams"]["stdin"]["kind"], "source": _identity(0)},
             "secrets": run.secrets(),
         }

@@ -1,14 +1,15 @@
-"""A recording inside a recording: finding the run one belongs to, and asking its supervisor to observe the inner job as well.
+"""A recording inside a recording: asking the supervisor of the outer one to observe the inner job as well.
 
 A process has one seccomp listener above it at most. So the inner run hands its journal to the outer run's supervisor
 (:mod:`reenact.capture.guests`), becomes a run of its own, and names the outer one as its parent; the outer one sees all of it,
-too. Where the outer supervisor cannot be asked (another user, another version), a lower rung observes. In a replay the outer
-recording cannot be seen from inside its closed world: there the inner command just runs.
+too. Where the outer supervisor cannot be asked (another user, another version), a lower rung observes. Whether there is an
+outer recording at all, :mod:`reenact.capture.surroundings` finds out.
 
 The conversation, over a socket that keeps messages apart: the inner run says who it is, and which folders are its own
-(JSON); the answer is READY. When its job is about to start it says JOIN, with descriptors: journal, lock, wake-up pipe,
-``stored`` memory, and a memory file with all else as JSON; the answer is READY. When the job has ended it says ENDED. Anything
-else that happens, in particular the end of the connection, means: not from here.
+(JSON); the answer is READY. It names its recorder (JSON) before that does anything; the answer is READY. When its job is about
+to start it says JOIN, with descriptors: journal, lock, wake-up pipe, ``stored`` memory, and a memory file with all else as
+JSON; the answer is READY. When the job has ended it says ENDED. Anything else that happens, in particular the end of the
+connection, means: not from here.
 """
 
 from __future__ import annotations
@@ -19,18 +20,16 @@ import fcntl
 import json
 import mmap
 import os
-import re
 import socket
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Any, Final
 
 import reenact
-from reenact.ids import RunId, is_run_id
 
 if TYPE_CHECKING:
     from reenact.capture.roles import Watch
 
-__all__ = ["JOIN", "MESSAGE_BYTES", "PROTOCOL", "READY", "Outer", "Parent", "Said", "parent_run", "shared", "unpack"]
+__all__ = ["JOIN", "MESSAGE_BYTES", "PROTOCOL", "READY", "Outer", "Said", "shared", "unpack"]
 
 JOIN: Final = "join"
 """Name of the socket in a journal folder."""
@@ -40,7 +39,6 @@ READY: Final = b"ready"
 MESSAGE_BYTES: Final = 1 << 16
 _PATIENCE_SECONDS: Final = 60.0
 """The supervisor may be copying a large file; our own calls wait for that, too."""
-_LOCK: Final = re.compile(r"(.*/journals/([0-9a-f-]{36}))/lock")
 _SHARED_BYTES: Final = 8
 
 
@@ -50,42 +48,6 @@ class Said(enum.Enum):
     JOIN = b"J"
     ENDED = b"X"
     """As :class:`reenact.capture.session.Session` says it to any observer."""
-
-
-class Parent(NamedTuple):
-    """The recording around this process."""
-
-    run_id: RunId
-    folder: str
-    """Its journal folder."""
-
-
-def _parent_of(process: int) -> int:
-    try:
-        with open(f"/proc/{process}/stat", "rb") as file:
-            # The name in parentheses may hold anything; the state and the parent come after the last one.
-            return int(file.read().rpartition(b")")[2].split()[1])
-    except (OSError, ValueError, IndexError):
-        return 0
-
-
-def parent_run() -> Parent | None:
-    """Find the live recording this process runs in: an ancestor that holds the lock of a journal; None when none is seen."""
-    process = os.getppid()
-    while process > 1:
-        try:
-            names = os.listdir(f"/proc/{process}/fd")
-        except OSError:
-            names = []
-        for name in names:
-            try:
-                match = _LOCK.fullmatch(os.readlink(f"/proc/{process}/fd/{name}"))
-            except OSError:
-                continue
-            if match and is_run_id(match[2]):
-                return Parent(run_id=RunId(match[2]), folder=match[1])
-        process = _parent_of(process)
-    return None
 
 
 def shared() -> tuple[int, mmap.mmap]:
@@ -136,13 +98,25 @@ class Outer:
                 connection.connect(f"/proc/self/fd/{descriptor}/{JOIN}")
             finally:
                 os.close(descriptor)
-            connection.send(json.dumps(hello).encode("ascii"))
-            if connection.recv(len(READY)) == READY:
-                return cls(connection)
+            outer = cls(connection)
+            if outer._ask(hello):
+                return outer
         except OSError:
             pass
         connection.close()
         return None
+
+    def set_aside(self, recorder: int) -> None:
+        """Have it ignore what our recorder does, which has not begun yet: when it does what, differs from run to run.
+
+        Where the supervisor is gone nothing happens: :meth:`join` will notice.
+        """
+        with contextlib.suppress(OSError):
+            self._ask({"recorder": recorder})
+
+    def _ask(self, what: Mapping[str, Any]) -> bool:
+        self.connection.send(json.dumps(what).encode("ascii"))
+        return self.connection.recv(len(READY)) == READY
 
     def join(self, watch: Watch, descriptors: Sequence[int], facts: Mapping[str, Any]) -> bool:
         """Have the job observed from now on; call when it has been forked, and before it becomes the command.
@@ -150,7 +124,7 @@ class Outer:
         Args:
             watch: The run.
             descriptors: Of its journal, its lock, its wake-up pipe (to write to), and its shared memory.
-            facts: ``job`` and ``recorder``, process ids; ``stdin``, its kind and its device and inode; ``secrets``, see
+            facts: ``job``, its process id; ``stdin``, its kind and its device and inode; ``secrets``, see
                 :meth:`reenact.capture.redact.Redactor.state`.
 
         Returns:

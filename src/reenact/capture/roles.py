@@ -92,9 +92,9 @@ class Roles(NamedTuple):
 
     supervisor: Callable[[SupervisorEnds], NoReturn]
     """Called in a freshly forked process, and must not return."""
-    join: Callable[[int, int, int], socket.socket] | None = None
-    """In place of a supervisor of our own: has the one of the recording around this one observe the job, given the process
-    ids of job and recorder, and the writable end of the recorder's wake-up pipe; gives the connection to it."""
+    join: Callable[[int, int], socket.socket] | None = None
+    """In place of a supervisor of our own: has the one of the recording around this one observe the job, given its process id
+    and the writable end of the recorder's wake-up pipe; gives the connection to it."""
 
 
 def name_process(name: str) -> None:

@@ -123,6 +123,11 @@ class Session:
                 os.waitpid(self._recorder, 0)
             self._recorder = 0
 
+    @property
+    def recorder(self) -> int:
+        """The recorder's process id; 0 while there is none."""
+        return self._recorder
+
     # --- the streams
 
     def prepare(self, as_if: dict[str, dict[str, Any]] | None = None) -> dict[str, dict[str, Any]]:
@@ -242,7 +247,7 @@ class Session:
         ours, theirs = socket.socketpair()
         watcher, supervisor = ours, 0
         if roles.join is not None:
-            watcher = roles.join(launched.job, self._recorder, pipes.wake[1])
+            watcher = roles.join(launched.job, pipes.wake[1])
         elif launched.listener >= 0 or self.instead_of_filter is not None:
             supervisor = self._start_supervisor(roles, pipes, launched, prefix, ours.fileno(), theirs.fileno())
         os.close(pipes.wake[1])

@@ -168,7 +168,9 @@ class Walker:
         except OSError:
             return None
         self._note(path, state)
-        if stat.S_ISDIR(state.st_mode):
+        if (
+            stat.S_ISDIR(state.st_mode) and path != "/"
+        ):  # which is the empty text there: else "//x" would be a plain path
             self._folders.add(path)
         return state
 

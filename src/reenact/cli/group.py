@@ -13,7 +13,7 @@ from reenact.cli.verb import HELP_NAMES
 
 __all__ = ["VERBS", "invoke", "program"]
 
-VERBS: Final = ("init", "run", "runs", "show", "replay", "plan", "restore", "verify", "hold", "release", "prune")
+VERBS: Final = ("init", "run", "runs", "show", "replay", "plan", "restore", "verify", "push", "pull")
 """In the order of a first day with the program; the module :mod:`reenact.cli` has one of the same name for each."""
 
 

@@ -3,6 +3,8 @@
     <folder>/<key>-<ownership>/tree      the layer
                               /census    what it was when it was laid out
                               /lock      shared while in use, exclusive to delete; its mtime is the last use
+            /own-<key>-<ownership>/      the same for a layer that shares no files, and
+                                  /bytes the disk space its files take
             /pool-<ownership>/           files layers share
             /.tmp-*                      unfinished or retired; deleted when nobody holds their lock
 
@@ -37,6 +39,10 @@ __all__ = ["LayerCache"]
 _TREE: Final = "tree"
 _CENSUS: Final = "census"
 _POOL: Final = "pool-"
+_OWN: Final = "own-"
+_BYTES: Final = "bytes"
+_BLOCK_BYTES: Final = 512
+"""Unit of st_blocks, whatever the file system's own block size."""
 _PRIVATE: Final = 0o700
 
 
@@ -51,22 +57,26 @@ class LayerCache:
         self._pool = Pool(f"{self._folder}/{_POOL}{ownership.label()}")
 
     @contextlib.contextmanager
-    def layer(self, key: Digest, entries: Sequence[Entry], *, rehash: bool = False) -> Iterator[str]:
+    def layer(
+        self, key: Digest, entries: Sequence[Entry], *, shared: bool = True, rehash: bool = False
+    ) -> Iterator[str]:
         """Give the path of the layer with these entries, laid out now if need be, and keep it from being deleted.
 
         Args:
             key: Names the entries; equal keys must mean equal entries.
             entries: What is in it.
+            shared: Let other layers have its files too, as hard links. The programs of a job can count the links of a file,
+                and some leave alone what has more than one (gzip, bzip2, xz): so not for the files a job works on.
             rehash: Read every file again instead of trusting times.
 
         Raises:
             MalformedBundle, ObjectMissing, ObjectDamaged, SandboxError: as :func:`reenact.replay.layout.lay_out`.
         """
-        name = f"{key[len(PREFIX) :]}-{self._ownership.label()}"
+        name = f"{'' if shared else _OWN}{key[len(PREFIX) :]}-{self._ownership.label()}"
         lock = self._use(name, entries, rehash=rehash)
         try:
             if lock is None:
-                self._build(name, entries)
+                self._build(name, entries, self._pool if shared else None)
                 lock = self._use(name, entries, rehash=False)
                 with contextlib.suppress(OSError):  # a cache that grows too large is no reason not to replay
                     self._evict()
@@ -108,14 +118,16 @@ class LayerCache:
 
     # --- building
 
-    def _build(self, name: str, entries: Sequence[Entry]) -> None:
+    def _build(self, name: str, entries: Sequence[Entry], pool: Pool | None) -> None:
         os.makedirs(self._folder, mode=_PRIVATE, exist_ok=True)
         claims.sweep(self._folder)
         place, lock = claims.claim(self._folder)
         try:
             tree = f"{place}/{_TREE}"
             os.mkdir(tree, _PRIVATE)
-            paths = lay_out(entries, tree, source=self._source, ownership=self._ownership, pool=self._pool)
+            paths = lay_out(entries, tree, source=self._source, ownership=self._ownership, pool=pool)
+            if pool is None:
+                Path(place, _BYTES).write_text(f"{_bytes_of(tree, paths)}\n", encoding="ascii")
             Path(place, _CENSUS).write_bytes(msgspec.json.encode(census.take(tree, paths)))
             try:
                 os.rename(place, f"{self._folder}/{name}")
@@ -138,19 +150,28 @@ class LayerCache:
         claims.sweep(self._folder)
 
     def _evict(self) -> None:
-        """Delete layers, the longest unused first, until the pool is within its bound; never one in use."""
-        used_bytes = self._pool.size_bytes()
-        for name in self._by_last_use():
+        """Delete layers, the longest unused first, until all is within the bound; never one in use."""
+        layers = self._by_last_use()
+        used_bytes = self._pool.size_bytes() + sum(map(self._own_bytes, layers))
+        for name in layers:
             if used_bytes <= self._limit_bytes:
                 return
             place = f"{self._folder}/{name}"
             with claims.exclusive(place) as free:
                 if not free:
                     continue
+                own_bytes = self._own_bytes(name)
                 trash = atomic.temporary_name(self._folder)
                 os.rename(place, trash)
                 remove_tree(trash)
-            used_bytes -= self._pool.drop_unused()
+            used_bytes -= own_bytes + self._pool.drop_unused()
+
+    def _own_bytes(self, name: str) -> int:
+        """Give the disk space of the files a layer shares with no other."""
+        try:
+            return int(Path(self._folder, name, _BYTES).read_bytes())
+        except (OSError, ValueError):
+            return 0  # it shares its files; or it goes just now
 
     def _by_last_use(self) -> list[str]:
         suffix = f"-{self._ownership.label()}"
@@ -161,3 +182,7 @@ class LayerCache:
                     with contextlib.suppress(FileNotFoundError):
                         ages.append((os.stat(f"{item.path}/{claims.LOCK}").st_mtime_ns, item.name))
         return [name for _, name in sorted(ages)]
+
+
+def _bytes_of(tree: str, paths: Sequence[str]) -> int:
+    return sum(os.lstat(tree + path).st_blocks for path in paths) * _BLOCK_BYTES

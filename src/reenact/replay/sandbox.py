@@ -12,6 +12,8 @@ import signal
 import socket
 from typing import Final, Literal
 
+from reenact.capture.roles import name_process
+from reenact.capture.surroundings import WORLD
 from reenact.errors import SandboxError
 from reenact.replay import kernel, mounts
 from reenact.replay.attendants import LINGER_SECONDS, SETUP_FAILED, attend, reap
@@ -92,6 +94,7 @@ class Sandbox:
                 attend(init, status_read)
             os.close(status_read)
             kernel.die_with_parent()
+            name_process(WORLD)
             mounts.build(self._view)
             socket.sethostname(self._conditions.hostname[:_LONGEST_HOSTNAME])
             kernel.loopback_up()

@@ -84,7 +84,7 @@ def open_world(
     inputs_key = digests.of_bytes(manifests.dump(list(arrangement.inputs)))
     with contextlib.ExitStack() as stack:
         environment = stack.enter_context(layers.layer(bundle.environment.manifest, manifest.entries, rehash=rehash))
-        inputs = stack.enter_context(layers.layer(inputs_key, arrangement.inputs, rehash=rehash))
+        inputs = stack.enter_context(layers.layer(inputs_key, arrangement.inputs, shared=False, rehash=rehash))
         place = stack.enter_context(_scratch(scratch))
         lay_out(arrangement.seed, f"{place}/upper", source=source, ownership=ownership)
         view = View(

@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Final, Literal, NamedTuple
 
 from reenact.settings.section import Section
-from reenact.settings.values import Setting, choice, count, number_of_bytes, number_of_seconds, text, texts
+from reenact.settings.values import Setting, choice, count, flag, number_of_bytes, number_of_seconds, text, texts
 
 __all__ = ["JOB", "Capture", "Declared", "Redact", "Replay", "Settings", "Storage"]
 
@@ -96,6 +96,27 @@ class Storage(Section):
         "How many other objects may have to be read to read one. Each takes a little longer to restore; more of them save room.",
         default=10,
         most=60,
+    )
+    read_only: bool = flag(
+        "Nothing is written to the store: runs are listed, verified and restored, and a recording or a replay that would be kept"
+        " is refused. `replay --dry-run` keeps nothing, and works.",
+        default=False,
+    )
+    retry_seconds: float = number_of_seconds(
+        "How long a store in a bucket that does not answer is asked again, with growing pauses; 0 for once.",
+        default=60.0,
+    )
+    cache_max_bytes: int = number_of_bytes(
+        "How much of what was read from a store in a bucket is kept on this host, for a day at most; 0 for nothing. `verify`"
+        " never reads what is kept.",
+        default=2 << 30,
+    )
+    max_rate: int = number_of_bytes(
+        "Most bytes a second to and from a store in a bucket, such as `20 MiB`; 0 for as many as there can be.",
+        default=0,
+    )
+    requests_at_once: int = count(
+        "Most requests to a store in a bucket under way at a time; 0 for any number.", default=16, most=1000
     )
 
 

@@ -7,7 +7,7 @@ from __future__ import annotations
 
 from typing import Any, ClassVar, NoReturn, dataclass_transform
 
-from reenact.settings.values import Setting, choice, count, number_of_bytes, number_of_seconds, text, texts
+from reenact.settings.values import Setting, choice, count, flag, number_of_bytes, number_of_seconds, text, texts
 
 __all__ = ["Section"]
 
@@ -15,7 +15,7 @@ __all__ = ["Section"]
 @dataclass_transform(
     kw_only_default=True,
     frozen_default=True,
-    field_specifiers=(choice, count, number_of_bytes, number_of_seconds, text, texts),
+    field_specifiers=(choice, count, flag, number_of_bytes, number_of_seconds, text, texts),
 )
 class Section:
     """Base of a group; its attributes are made by the functions of :mod:`reenact.settings.values`."""

@@ -9,7 +9,7 @@ import math
 from collections.abc import Callable
 from typing import Any, Final, NamedTuple
 
-__all__ = ["Setting", "choice", "count", "number_of_bytes", "number_of_seconds", "text", "texts"]
+__all__ = ["Setting", "choice", "count", "flag", "number_of_bytes", "number_of_seconds", "text", "texts"]
 
 
 class Setting(NamedTuple):
@@ -24,6 +24,7 @@ class Setting(NamedTuple):
 
 
 _UNITS: Final = {"B": 1, "KiB": 1 << 10, "MiB": 1 << 20, "GiB": 1 << 30, "TiB": 1 << 40}
+_FLAGS: Final = {"true": True, "false": False, "1": True, "0": False, "yes": True, "no": False}
 _LIST_SEPARATOR: Final = ":"
 """Between the items of a list given as text, as in PATH."""
 
@@ -47,6 +48,11 @@ def choice(documentation: str, *choices: str, default: str) -> Any:  # noqa: ANN
         raise ValueError(f"one of {', '.join(choices)}")
 
     return Setting(default, read, "choice", documentation, choices)
+
+
+def flag(documentation: str, *, default: bool) -> Any:  # noqa: ANN401 - stands for a value of the key's type
+    """Declare a setting that is true or false."""
+    return Setting(default, _read_flag, "true or false", documentation)
 
 
 def count(documentation: str, *, default: int, most: int) -> Any:  # noqa: ANN401 - stands for a value of the key's type
@@ -84,6 +90,14 @@ def _read_texts(value: object) -> tuple[str, ...]:
     if isinstance(value, list) and all(isinstance(item, str) and item for item in value):
         return tuple(value)
     raise ValueError("a list of texts that are not empty")
+
+
+def _read_flag(value: object) -> bool:
+    if isinstance(value, bool):
+        return value
+    if value in _FLAGS:
+        return _FLAGS[str(value)]
+    raise ValueError("true or false")
 
 
 def _read_bytes(value: object) -> int:

@@ -1,11 +1,13 @@
 """What a store needs of the place that keeps its bytes, and the values its parts exchange.
 
 A backend keeps immutable values under keys. It needs no locks and no overwriting: putting a value where there is none is
-the only way anything gets written, so any number of processes and hosts may share one.
+the only way anything gets written, so any number of processes and hosts may share one. (Encrypting old values anew puts the
+same content in their place; nothing depends on who comes first there.)
 """
 
 from __future__ import annotations
 
+import os
 import re
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Final, Literal, NamedTuple, Protocol
@@ -14,9 +16,9 @@ import msgspec
 
 from reenact.atomic import AnyPath
 from reenact.digests import Digest
-from reenact.errors import KeyAbsent
+from reenact.errors import KeyAbsent, StoreError
 
-__all__ = ["Backend", "Finding", "Listed", "Problem", "check_key"]
+__all__ = ["Backend", "Finding", "Listed", "Problem", "Ranges", "check_key"]
 
 # No leading dot: names of unfinished writes (atomic.TEMPORARY_PREFIX) can never be keys, nor can "." and "..".
 # ASCII only: such names mean the same on every file system and object store, and sort the same everywhere.
@@ -37,6 +39,14 @@ class Listed(NamedTuple):
     size_bytes: int
     modified: float
     """See :meth:`Backend.modified`."""
+
+
+class Ranges(Protocol):
+    """The part of a backend that reading a stored object needs."""
+
+    def get_range(self, key: str, offset: int, length: int) -> bytes:
+        """See :class:`Backend`."""
+        ...
 
 
 class Backend(Protocol):
@@ -85,6 +95,14 @@ class Backend(Protocol):
         there. Otherwise as :meth:`put_if_absent`.
         """
         ...
+
+    def replace_file(self, key: str, path: AnyPath) -> bool:
+        """Put a finished, fsynced file of :meth:`staging` in place of a value; False, and nothing put, when there is none.
+
+        Readers find the old value or the new at any time, whole. Durable on return. The file is taken over as by
+        :meth:`put_file_if_absent`. Only for the same content in another encryption: values are immutable to all above.
+        """
+        raise StoreError(f"values cannot be replaced at {self.location}, {os.fspath(path)} not put under {key}")
 
     def get(self, key: str) -> bytes:
         """Read a whole value; KeyAbsent when there is none."""

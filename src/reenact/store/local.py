@@ -10,8 +10,10 @@ from collections.abc import Mapping
 
 from reenact.atomic import AnyPath
 from reenact.errors import StoreError
+from reenact.store.description import private_base
+from reenact.store.failures import store_error
 
-__all__ = ["cache_folder", "stat_cache_name", "temporary_folder"]
+__all__ = ["cache_folder", "private_folder", "stat_cache_name", "temporary_folder"]
 
 
 def cache_folder(root: AnyPath, store_id: str, environment: Mapping[str, str]) -> str:
@@ -22,11 +24,7 @@ def cache_folder(root: AnyPath, store_id: str, environment: Mapping[str, str]) -
     """
     if os.access(root, os.W_OK | os.X_OK):
         return os.path.join(root, "cache")
-    base = environment.get("XDG_CACHE_HOME", "")
-    home = environment.get("HOME", "")
-    if not os.path.isabs(base) and os.path.isabs(home):
-        base = os.path.join(home, ".cache")
-    if os.path.isabs(base):
+    if base := private_base(environment, "XDG_CACHE_HOME", ".cache"):
         return os.path.join(base, "reenact", store_id)
     return os.path.join(temporary_folder(), store_id)
 
@@ -50,6 +48,24 @@ def temporary_folder() -> str:
     if not stat.S_ISDIR(found.st_mode) or found.st_uid != os.geteuid() or found.st_mode & 0o022:
         raise StoreError(f"{folder} is not ours alone", hint="set HOME or XDG_CACHE_HOME")
     return folder
+
+
+def private_folder(path: str) -> str:
+    """Make a folder that only this user can look into, and give its path; cheap when it is there.
+
+    Raises:
+        StoreError: it cannot be made, or is somebody else's.
+    """
+    try:
+        os.makedirs(path, mode=0o700, exist_ok=True)
+        found = os.stat(path)
+        if found.st_uid == os.geteuid() and stat.S_IMODE(found.st_mode) & 0o077:
+            os.chmod(path, 0o700)
+    except OSError as error:
+        raise store_error(error, f"make the private folder {path}") from error
+    if found.st_uid != os.geteuid():
+        raise StoreError(f"{path} is not ours alone", hint="set HOME, XDG_STATE_HOME or XDG_CACHE_HOME")
+    return path
 
 
 def stat_cache_name() -> str:

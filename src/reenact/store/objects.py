@@ -16,6 +16,8 @@ from reenact.store.index import ObjectIndex
 from reenact.store.interface import Backend, Finding, Problem
 from reenact.store.locate import places_of
 from reenact.store.output import Output
+from reenact.store.segment_cache import SegmentCache
+from reenact.store.sources import Source
 from reenact.store.stored import Place, content_digest, read_header, whole_content
 
 __all__ = ["ObjectReader"]
@@ -78,6 +80,33 @@ class ObjectReader:
         if next(self._places(digest), None) is not None:
             return True
         return self._index.look_again([digests.to_raw(digest)]) and next(self._places(digest), None) is not None
+
+    def place_of(self, digest: Digest) -> Place | None:
+        """Give the first place of an object; None when the store does not have it, to this process's knowledge.
+
+        Unlike :meth:`holds` it does not look for packs that other processes put meanwhile.
+
+        Raises:
+            StoreError: it cannot be looked for.
+        """
+        return next(self._places(digest), None)
+
+    def is_packed(self, digest: Digest) -> bool:
+        """Tell whether a pack that this process knows of has an object. Cheap: nothing is read or listed."""
+        return self._index.holds(digests.to_raw(digest))
+
+    def refresh(self) -> None:
+        """Learn of packs that other processes put or deleted. Cost: one listing, and the index of each new pack."""
+        self._index.refresh()
+
+    def open_source(self, digest: Digest, cache: SegmentCache) -> Source:
+        """Open an object for reading parts of it; what those are was checked by sums of segments at most.
+
+        Raises:
+            KeyAbsent: the store does not have it.
+            Malformed: it is damaged, or something it is made against is.
+        """
+        return self._bases.open(digest, cache)
 
     def bases_of(self, digest: Digest) -> tuple[Digest, ...]:
         """Give the objects that the stored forms of an object are made against; none but for deltas.

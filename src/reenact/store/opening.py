@@ -7,20 +7,28 @@ from __future__ import annotations
 
 import contextlib
 import os
-import re
 from functools import cached_property
-from typing import TYPE_CHECKING, Any, Final
+from typing import TYPE_CHECKING
 
 from reenact import atomic
 from reenact.errors import KeyAbsent, StoreError
 from reenact.ids import RunId
+from reenact.store.access import Access, connect, guarded
 from reenact.store.backends.folder import FolderBackend
-from reenact.store.custody import Custody
 from reenact.store.delta_policy import DeltaPolicy
+from reenact.store.description import (
+    DESCRIPTION,
+    FORMAT,
+    Description,
+    is_remote,
+    journals_folder,
+    kept_description,
+    parse_description,
+    private_folders,
+)
 from reenact.store.failures import store_error
 from reenact.store.index import ObjectIndex
 from reenact.store.interface import Backend
-from reenact.store.leases import Leases, condemned
 from reenact.store.local import cache_folder, stat_cache_name, temporary_folder
 from reenact.store.public_keys import PublicKeyFolder
 from reenact.store.runs import Runs
@@ -29,22 +37,9 @@ from reenact.store.versions import Versions
 from reenact.store.writer import ObjectWriter, temporary_prefix
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
-    from collections.abc import Set as AbstractSet
-
-    from reenact.digests import Digest
-    from reenact.store.leases import Lease
     from reenact.store.objects import ObjectReader
-    from reenact.store.publishing import Ready
-    from reenact.store.repacking import Packed
-    from reenact.store.sweep import Dead, Sweep
 
 __all__ = ["FORMAT", "Store", "open_store"]
-
-FORMAT: Final = 1
-"""The layout this version reads and writes."""
-_DESCRIPTION: Final = "store.json"
-_ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
 
 
 class Store:
@@ -58,6 +53,8 @@ class Store:
         journals: str,
         cache: str,
         deltas: DeltaPolicy = DeltaPolicy(),  # noqa: B008 - frozen
+        access: Access = Access(),  # noqa: B008 - frozen
+        staging: str | None = None,
     ) -> None:
         """Put a store together; see :func:`open_store`.
 
@@ -67,22 +64,30 @@ class Store:
             journals: Local folder for live runs; made by whoever writes the first.
             cache: Local folder for derived, deletable files; made likewise.
             deltas: What its writers may keep as deltas.
+            access: How it is reached; told for whoever opens it again.
+            staging: Local folder for files that are being made, where the backend has none; made when needed.
         """
         self.backend = backend
         self.id = store_id
         self.journals = journals
         self.cache = cache
         self.deltas = deltas
+        self.access = access
+        self._staging_folder = staging
         self.runs = Runs(backend)
         self.keys = PublicKeyFolder(backend)
-        self.leases = Leases(backend)
-        self.custody = Custody(backend)
         self._index = ObjectIndex(backend, os.path.join(cache, "objects.sqlite"))
 
     @property
     def location(self) -> str:
         """What a person would write to name this store."""
         return self.backend.location
+
+    @property
+    def folders(self) -> tuple[str, ...]:
+        """Local folders that are the store's, on this host."""
+        own = () if is_remote(self.location) else (self.location,)
+        return (*own, os.path.dirname(self.journals), self.cache)
 
     @cached_property
     def objects(self) -> ObjectReader:
@@ -101,53 +106,17 @@ class Store:
         """What the files of jobs held last, to this host's knowledge."""
         return Versions(os.path.join(self.cache, "versions.sqlite"))
 
-    def writer(self, run_id: RunId) -> ObjectWriter:
+    def writer(self, run_id: RunId, folder: str | None = None) -> ObjectWriter:
         """Make a writer for the objects of a run, in the process that will use it.
 
-        What it relies upon is kept by any sweep until the run is put, or this process ends.
+        Args:
+            run_id: Which run.
+            folder: Where its temporary files go, below :meth:`staging`; without one there.
 
         Raises:
             StoreError: the store cannot be written.
         """
-        staging = self._staging()
-        self.leases.take(run_id)
-        # In this order: whoever sweeps waits for the lease, or has named what it will delete before.
-        named = condemned(self.backend)
-        self._index.forget_packs()
-        return ObjectWriter(self.backend, self._index, run_id, staging, self.deltas, named)
-
-    def sweep(self, mark: Callable[[], AbstractSet[Digest]], *, gone: Callable[[Lease], bool]) -> Sweep:
-        """Prepare a sweep; see :class:`reenact.store.sweep.Sweep`."""
-        from reenact.store.sweep import Sweep  # noqa: PLC0415 - most who open a store do not sweep it
-
-        return Sweep(self.backend, self._index, mark, gone=gone)
-
-    def repack(self, packs: Iterable[Packed]) -> tuple[list[str], list[str], int]:
-        """Write what is needed of packs into new ones; see :func:`reenact.store.repacking.repack`.
-
-        Returns:
-            The names of the packs that can go, and of those that are damaged; and the bytes that were written.
-
-        Raises:
-            StoreError: the store cannot be read or written.
-        """
-        from reenact.store.repacking import repack  # noqa: PLC0415 - same
-
-        written = 0
-
-        def note(pack: Ready) -> None:
-            nonlocal written
-            written += pack.pack_bytes + len(pack.contents)
-            self._index.add_pack(pack.name, pack.digests)
-
-        names, damaged = repack(self.backend, packs, self._staging(), note)
-        return names, damaged, written
-
-    def values_of_packs(self, names: Iterable[str]) -> list[Dead]:
-        """Give the keys and sizes of packs and their indexes, for a sweep to delete."""
-        from reenact.store.sweep import pack_values  # noqa: PLC0415 - same
-
-        return pack_values(self.backend, names)
+        return ObjectWriter(self.backend, self._index, run_id, folder or self.staging(), self.deltas)
 
     def discard_unfinished(self, run_id: RunId) -> int:
         """Delete what writers of a run left that were killed; give the number of files. Only when none is alive.
@@ -155,7 +124,7 @@ class Store:
         Raises:
             StoreError: the store cannot be written.
         """
-        folder = self._staging()
+        folder = self.staging()
         prefix = temporary_prefix(run_id)
         deleted = 0
         try:
@@ -166,7 +135,6 @@ class Store:
                         deleted += 1
         except OSError as error:
             raise store_error(error, f"clear {folder}") from error
-        self.leases.release(run_id)
         return deleted
 
     def close(self) -> None:
@@ -176,8 +144,20 @@ class Store:
             if name in self.__dict__:
                 getattr(self, name).close()
 
-    def _staging(self) -> str:
-        return self.backend.staging() or temporary_folder()
+    def staging(self) -> str:
+        """Give the existing local folder where unfinished files of this store are made.
+
+        Raises:
+            StoreError: it cannot be made.
+        """
+        folder = self.backend.staging()
+        if folder is None:
+            folder = self._staging_folder or temporary_folder()
+            try:
+                os.makedirs(folder, mode=0o700, exist_ok=True)
+            except OSError as error:
+                raise store_error(error, f"make {folder}") from error
+        return folder
 
 
 def open_store(
@@ -185,41 +165,58 @@ def open_store(
     *,
     create: bool,
     deltas: DeltaPolicy = DeltaPolicy(),  # noqa: B008 - frozen
+    access: Access = Access(),  # noqa: B008 - frozen
 ) -> Store:
-    """Open the store at a location: the path of a folder.
+    """Open the store at a location: the path of a folder, or the URL of a place in a bucket.
 
     Args:
         location: Where it is.
         create: Make it when it is not there; safe when several processes do.
         deltas: What writers may keep as deltas.
+        access: How to reach it.
 
     Raises:
         StoreError: there is none, it cannot be made, or it is of a kind or version this program does not know.
     """
-    scheme, separator, _ = location.partition("://")
-    if separator:
-        raise StoreError(f"no store can be opened at {location!r}: {scheme} is not known", hint="name a folder")
-    root = os.path.abspath(location)
-    backend = FolderBackend(root)
-    try:
-        description = backend.get(_DESCRIPTION)
-    except KeyAbsent:
-        if not create:
-            raise StoreError(
-                f"there is no store at {root}", hint="name one with --store or REENACT_STORE, or make one: reenact init"
-            ) from None
-        description = _create(root, backend)
-    store_id = _read_description(description, backend.location)
+    remote = is_remote(location)
+    if not remote:
+        location = os.path.abspath(location)
+    backend = connect(location, access) if remote else FolderBackend(location)
+    told, description = _described(backend, create=create and not access.read_only)
+    if told.encryption is not None:
+        raise StoreError(
+            f"the store at {location} is encrypted, which this program cannot read", hint="upgrade reenact"
+        )
+    private = private_folders(told, os.environ)
+    cache = private[1] if private else cache_folder(location, told.id, os.environ)
+    if remote:
+        _keep_description(backend.location, description)
     return Store(
-        backend=backend,
-        store_id=store_id,
-        journals=os.path.join(root, "journals"),
-        cache=cache_folder(root, store_id, dict(os.environ)),
+        backend=guarded(backend, access, cache, remote=remote),
+        store_id=told.id,
+        journals=journals_folder(location, told, os.environ),
+        cache=cache,
         deltas=deltas,
+        access=access,
+        staging=os.path.join(private[0], "staging") if private else None,
     )
 
 
-def _create(root: str, backend: FolderBackend) -> bytes:
+def _described(backend: Backend, *, create: bool) -> tuple[Description, bytes]:
+    """Read what a store says of itself, after it was made where that is wanted."""
+    try:
+        description = backend.get(DESCRIPTION)
+    except KeyAbsent:
+        if not create:
+            raise StoreError(
+                f"there is no store at {backend.location}",
+                hint="name one with --store or REENACT_STORE, or make one: reenact init",
+            ) from None
+        description = _create(backend)
+    return parse_description(description, backend.location), description
+
+
+def _create(backend: Backend) -> bytes:
     """Make a store, or lose to another process that does; give its description."""
     from reenact import canonical  # noqa: PLC0415 - only where a store is made
 
@@ -229,6 +226,13 @@ def _create(root: str, backend: FolderBackend) -> bytes:
         "digest_names": "plain",
         "encryption": None,
     }
+    if isinstance(backend, FolderBackend):
+        _make_folder(backend.location)
+    backend.put_if_absent(DESCRIPTION, canonical.dumps_plain(description) + b"\n")
+    return backend.get(DESCRIPTION)
+
+
+def _make_folder(root: str) -> None:
     try:
         # It will hold copies of whatever jobs read, so at first it is for its owner alone; opening it is one chmod.
         os.makedirs(os.path.dirname(root), exist_ok=True)
@@ -238,38 +242,23 @@ def _create(root: str, backend: FolderBackend) -> bytes:
         atomic.put_if_absent(os.path.join(root, ".gitignore"), b"*\n", durable=False)
     except OSError as error:
         raise store_error(error, f"make a store at {root}") from error
-    backend.put_if_absent(_DESCRIPTION, canonical.dumps_plain(description) + b"\n")
-    return backend.get(_DESCRIPTION)
+
+
+def _keep_description(location: str, description: bytes) -> None:
+    """Keep what a store in a bucket says of itself, so that the next recording can begin without asking it."""
+    path = kept_description(location, os.environ)
+    try:
+        with open(path, "rb") as file:
+            if file.read() == description:
+                return
+    except OSError:
+        pass
+    with contextlib.suppress(OSError):  # the next one asks again
+        os.makedirs(os.path.dirname(path), mode=0o700, exist_ok=True)
+        atomic.replace(path, description, mode=0o600, durable=False)
 
 
 def _new_id() -> str:
     import uuid  # noqa: PLC0415 - only where a store is made
 
     return str(uuid.uuid4())
-
-
-def _read_description(data: bytes, location: str) -> str:
-    """Give the id of a store; refuse one this program would misread."""
-    import json  # noqa: PLC0415 - a third of the time of the faster decoder's import
-
-    try:
-        description: Any = json.loads(data)
-        layout, store_id = description["format"], description["id"]
-        if _ID.fullmatch(store_id) is None:
-            raise ValueError(f"not an id: {store_id!r}")  # noqa: TRY301 - as any other malformed field
-        names, encryption = description["digest_names"], description["encryption"]
-    except (KeyError, TypeError, ValueError, RecursionError) as error:
-        raise StoreError(
-            f"{location}/{_DESCRIPTION} cannot be read: {error!r}", hint="restore it from a copy"
-        ) from error
-    if layout != FORMAT:
-        raise StoreError(
-            f"the store at {location} has format {layout!r}; this program reads format {FORMAT}",
-            hint="upgrade reenact; the store is untouched",
-        )
-    if names != "plain" or encryption is not None:
-        raise StoreError(
-            f"the store at {location} is encrypted or names its objects by a key, which this program cannot read",
-            hint="upgrade reenact; the store is untouched",
-        )
-    return str(store_id)

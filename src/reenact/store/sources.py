@@ -16,7 +16,7 @@ from reenact.digests import Digest
 from reenact.store import prefix
 from reenact.store.compression import Corrupt
 from reenact.store.forms import Header, Malformed
-from reenact.store.interface import Backend
+from reenact.store.interface import Ranges
 from reenact.store.segment_cache import SegmentCache
 from reenact.store.segments import TRAILER_BYTES, Range, Table, read_table, trailer_length
 from reenact.store.stored import Place, damage_of_stored
@@ -120,7 +120,7 @@ class FileSource(Source):
 class RawSource(Source):
     """Content that is stored as it is."""
 
-    def __init__(self, digest: bytes, size_bytes: int, backend: Backend, key: str, offset: int) -> None:
+    def __init__(self, digest: bytes, size_bytes: int, backend: Ranges, key: str, offset: int) -> None:
         super().__init__(digest, size_bytes)
         self._backend, self._key, self._offset = backend, key, offset
         self._checked = False
@@ -153,7 +153,7 @@ class SegmentSource(Source):
         table: Table,
         base: Source | None,
         cache: SegmentCache,
-        backend: Backend,
+        backend: Ranges,
         place: Place,
         header_bytes: int,
     ) -> None:
@@ -286,7 +286,7 @@ class SegmentSource(Source):
         self._checked = True
 
 
-def load_table(backend: Backend, key: str, offset: int, header: Header, head: bytes) -> Table:
+def load_table(backend: Ranges, key: str, offset: int, header: Header, head: bytes) -> Table:
     """Read the table of an object in segments.
 
     Args:

@@ -12,7 +12,7 @@ from reenact.digests import Digest
 from reenact.store import forms
 from reenact.store.compression import Corrupt, decompress_blocks
 from reenact.store.forms import FOOTER_BYTES, LONGEST_HEADER_BYTES, Header, Malformed
-from reenact.store.interface import Backend
+from reenact.store.interface import Ranges
 from reenact.store.packs import Record, pack_key
 from reenact.store.worker import BLOCK_BYTES
 
@@ -76,7 +76,7 @@ def whole_content(place: Place, stored: bytes | memoryview) -> bytes:
     return forms.content_of(header, memoryview(stored)[header.header_bytes : header.stored_bytes])
 
 
-def read_header(backend: Backend, place: Place) -> tuple[Header, bytes]:
+def read_header(backend: Ranges, place: Place) -> tuple[Header, bytes]:
     """Read the header at a place; give it, and its bytes.
 
     Raises:
@@ -88,7 +88,7 @@ def read_header(backend: Backend, place: Place) -> tuple[Header, bytes]:
     return header, head[: header.header_bytes]
 
 
-def plain_blocks(backend: Backend, place: Place) -> Iterator[bytes]:
+def plain_blocks(backend: Ranges, place: Place) -> Iterator[bytes]:
     """Give the content of a raw or Zstandard object, in blocks of at most 1 MiB, holding no more than a few of them.
 
     Raises:
@@ -112,11 +112,10 @@ def plain_blocks(backend: Backend, place: Place) -> Iterator[bytes]:
         raise Malformed(f"{given} bytes of content where the header says {header.content_bytes}")
 
 
-def damage_of_stored(backend: Backend, place: Place, digest: bytes) -> str:
-    """Say what is wrong with the stored bytes of an object, without decompressing; empty when nothing.
+def damage_of_stored(backend: Ranges, place: Place, digest: bytes) -> str:
+    """Say what is wrong with the stored bytes of an object in a file of its own, without decompressing; empty when nothing.
 
-    A raw object is its content, so its raw digest is checked; another form carries the digest of its bytes at its end, or
-    the pack's index does.
+    A raw object is its content, so its raw digest is checked; another form carries the digest of its bytes at its end.
     """
     try:
         header, head = read_header(backend, place)
@@ -125,9 +124,7 @@ def damage_of_stored(backend: Backend, place: Place, digest: bytes) -> str:
             state.update(block)
     except Malformed as error:
         return str(error)
-    if place.record is not None:
-        promised = place.record.stored_digest
-    elif header.form == forms.RAW:
+    if header.form == forms.RAW:
         promised = digest
     else:
         state.update(head)
@@ -145,7 +142,7 @@ def content_digest(blocks: Iterator[bytes], use: Callable[[bytes], object] | Non
     return digests.from_raw(state.digest())
 
 
-def _ranges(backend: Backend, place: Place, start: int, length: int) -> Iterator[bytes]:
+def _ranges(backend: Ranges, place: Place, start: int, length: int) -> Iterator[bytes]:
     for at in range(start, start + length, BLOCK_BYTES):
         wanted = min(BLOCK_BYTES, start + length - at)
         block = backend.get_range(place.key, place.offset + at, wanted)

@@ -24,12 +24,13 @@ from reenact.store.delta_policy import DeltaPolicy
 from reenact.store.index import ObjectIndex
 from reenact.store.interface import Backend
 from reenact.store.large import RawObject, object_key
-from reenact.store.pack_writer import SMALL_BYTES, PackWriter
-from reenact.store.publishing import Ready, publish
+from reenact.store.pack_writer import SMALL_BYTES, FinishedPack, PackWriter
+from reenact.store.packs import index_key, pack_key
 from reenact.store.worker import BLOCK_BYTES, Buffers, Worker
 
 if TYPE_CHECKING:
     # A run of small files needs none of them.
+    from reenact.store.arrival import StoredCopy
     from reenact.store.large_forms import LargeForms
     from reenact.store.segmented import SegmentedObject
 
@@ -71,7 +72,6 @@ class ObjectWriter:
         run_id: RunId,
         folder: str,
         policy: DeltaPolicy = DeltaPolicy(),  # noqa: B008 - frozen
-        condemned: frozenset[str] = frozenset(),
     ) -> None:
         """Prepare; nothing is written before the first object.
 
@@ -81,7 +81,6 @@ class ObjectWriter:
             run_id: Names the temporary files.
             folder: Where temporary files go: the backend's staging folder.
             policy: Which objects may be kept as deltas.
-            condemned: Keys that a sweep may delete at any moment (:mod:`reenact.store.leases`): they count as absent.
         """
         self._backend = backend
         self._index = index
@@ -93,8 +92,7 @@ class ObjectWriter:
         self._compressor = Compressor()
         self._pack: PackWriter | None = None
         self._policy = policy
-        self._condemned = condemned
-        self._large: dict[bytes, RawObject | SegmentedObject] = {}
+        self._large: dict[bytes, RawObject | SegmentedObject | StoredCopy] = {}
 
     @cached_property
     def _forms(self) -> LargeForms:
@@ -105,7 +103,7 @@ class ObjectWriter:
     def holds(self, digest: Digest) -> bool:
         """Tell whether the store, or this writer, has an object; it need not be added then."""
         raw = digests.to_raw(digest)
-        return self._has(raw) or self._has_file(raw)
+        return self._has(raw) or self._backend.exists(object_key(raw))
 
     def add_bytes(self, data: bytes) -> Digest:
         """Put bytes.
@@ -118,7 +116,7 @@ class ObjectWriter:
             content = memoryview(data)
             if len(content) < SMALL_BYTES:
                 self._add_small(raw, content)
-            elif not self._has_file(raw):
+            elif not self._backend.exists(object_key(raw)):
                 large = self._forms.of_bytes(self._temporary(".object"), content)
                 large.append_bytes(content)
                 large.finish(len(content))
@@ -152,6 +150,10 @@ class ObjectWriter:
             self._add_small(raw, content)
         return Added(digest=digests.from_raw(raw), size_bytes=got, new=new)
 
+    def add_stored(self, digest: Digest, copy: StoredCopy) -> None:
+        """Take over an object in the form it had in another store; it was checked."""
+        self._large[digests.to_raw(digest)] = copy
+
     def commit(self) -> None:
         """Make everything added durable and visible; the writer is empty then and may be used again.
 
@@ -162,16 +164,11 @@ class ObjectWriter:
         for raw, large in list(self._large.items()):
             large.spool.check()
             self._check_base(large)
-            key = object_key(raw)
-            if key in self._condemned:
-                # What is put under this key now may be deleted; under another it is as good.
-                self._publish(self._alone(raw, large))
-            else:
-                self._backend.put_file_if_absent(key, large.spool.path)
+            self._backend.put_file_if_absent(object_key(raw), large.spool.path)
             del self._large[raw]
         if self._pack is not None:
             pack = self._pack.finish()
-            self._publish(Ready(pack.name, pack.pack_bytes, pack.spool.path, pack.index, pack.digests))
+            self._publish(pack)
             self._pack = None
         self._worker.close()
 
@@ -185,7 +182,7 @@ class ObjectWriter:
         self._large.clear()
         self._worker.close()
 
-    def _check_base(self, large: RawObject | SegmentedObject) -> None:
+    def _check_base(self, large: RawObject | SegmentedObject | StoredCopy) -> None:
         """Look whether what a delta was made against is still there: whoever sweeps the store may not know of this one yet."""
         base = large.base
         if base is not None and not self._index.holds(base) and not self._backend.exists(object_key(base)):
@@ -194,26 +191,21 @@ class ObjectWriter:
                 f"object {name} was deleted while another was made against it", hint="run the command again"
             )
 
-    def _publish(self, pack: Ready) -> None:
-        publish(self._backend, pack)
+    def _publish(self, pack: FinishedPack) -> None:
+        key = pack_key(pack.name)
+        if self._backend.exists(key) and self._backend.size(key) != pack.pack_bytes:
+            # Cut short by a failing disk or a hand; what it is named for is put in its place.
+            self._backend.delete(key)
+        self._backend.put_file_if_absent(key, pack.spool.path)
+        # The index last: a pack counts from then on.
+        key = index_key(pack.name)
+        if not self._backend.put_if_absent(key, pack.index) and self._backend.get(key) != pack.index:
+            self._backend.delete(key)
+            self._backend.put_if_absent(key, pack.index)
         self._index.add_pack(pack.name, pack.digests)
 
-    def _alone(self, raw: bytes, large: RawObject | SegmentedObject) -> Ready:
-        """Put a large object into a pack of its own."""
-        from reenact.store.repacking import pack_of_file  # noqa: PLC0415 - only beside a sweep
-
-        found = pack_of_file(large.spool.path, digests.from_raw(raw), self._temporary(".pack"))
-        large.discard()
-        return found
-
     def _has(self, raw: bytes) -> bool:
-        if (self._pack is not None and raw in self._pack) or raw in self._large:
-            return True
-        return self._index.holds(raw, self._condemned)
-
-    def _has_file(self, raw: bytes) -> bool:
-        key = object_key(raw)
-        return key not in self._condemned and self._backend.exists(key)
+        return (self._pack is not None and raw in self._pack) or raw in self._large or self._index.holds(raw)
 
     def _temporary(self, suffix: str) -> str:
         self._files += 1
@@ -222,10 +214,6 @@ class ObjectWriter:
     def _add_small(self, raw: bytes, content: memoryview) -> None:
         if self._pack is None:
             self._pack = PackWriter(self._temporary(".pack"), self._worker, self._compressor)
-            if self._condemned:
-                # So that it cannot be one of those that are being deleted, whatever else is in it.
-                mark = os.urandom(16)
-                self._pack.add(hashlib.sha256(mark).digest(), memoryview(mark))
         self._pack.add(raw, content)
 
     def _find_held(self, descriptor: int) -> Added | None:
@@ -238,15 +226,13 @@ class ObjectWriter:
 
     def _stream(self, descriptor: int, got: int, previous: Digest | None) -> Added:
         """Put a large file whose first `got` bytes are in the current block."""
-        # A delta would rely on its base, and those of that.
-        base = None if self._condemned else previous
-        large = self._forms.of_descriptor(self._temporary(".object"), descriptor, base)
+        large = self._forms.of_descriptor(self._temporary(".object"), descriptor, previous)
         try:
             raw, size_bytes = self._pump(descriptor, got, large)
         except BaseException:
             large.discard()
             raise
-        new = not self._has(raw) and not self._has_file(raw)
+        new = not self._has(raw) and not self._backend.exists(object_key(raw))
         if new:
             large.finish(size_bytes)
             self._large[raw] = large

@@ -150,6 +150,18 @@ class BackendContract:
             assert not path.exists()
         assert backend.get("files/f") == b"one"
 
+    def test_replaces_by_a_file(self, backend: Backend, tmp_path: Path) -> None:
+        """Only what is there."""
+        backend.put_if_absent("f/there", b"old and long")
+        for key, there in (("f/there", True), ("f/absent", False)):
+            path = Path(backend.staging() or tmp_path, ".tmp-file")
+            path.write_bytes(b"new")
+            assert backend.replace_file(key, path) is there
+            assert not path.exists()
+        assert backend.get("f/there") == b"new"
+        assert backend.size("f/there") == len(b"new")
+        assert list(backend.list("")) == ["f/there"]
+
     def test_temporary_files_are_not_values(self, backend: Backend, tmp_path: Path) -> None:
         """What lies in the staging folder is seen by nothing."""
         path = Path(backend.staging() or tmp_path, ".tmp-file")

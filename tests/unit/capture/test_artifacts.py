@@ -333,6 +333,19 @@ def test_a_folder_is_changed_by_its_mode_or_by_being_another_not_by_its_names(sc
     assert scene.outputs()[0].keys() == {"mode", "other"}
 
 
+def test_a_folder_that_was_moved_away_and_back_is_no_output_but_told_to_have_been_moved(scene: Scene) -> None:
+    """A replay lays it out where it can be moved: a folder of an overlay's lower layer cannot."""
+    for name in ("moved", "asked"):
+        os.makedirs(scene.path(name), mode=0o755)
+        scene.records.append(journals.entry(scene.path(name)))
+    scene.note("moved", ["m", "u"])
+    scene.note("asked", ["m", "x"])
+    observation = scene.observed()
+    made, _, _ = outputs(observation, scene.intake, str(scene.root), os.lstat)
+    assert made == []
+    assert [observation.paths[scene.path(name)].changes for name in ("moved", "asked")] == ["u", ""]
+
+
 def test_folders_and_links_are_outputs_without_bytes(scene: Scene) -> None:
     os.makedirs(scene.path("d"))
     os.symlink("gone", scene.path("l"))

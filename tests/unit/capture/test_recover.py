@@ -115,7 +115,7 @@ def test_a_job_that_had_not_begun_leaves_nothing(store: Store, root: Path) -> No
 
 
 def test_a_live_recording_is_left_alone(store: Store, root: Path) -> None:
-    journal = begin(store.location, RunId(run_id(1)))
+    journal = begin(store.journals, RunId(run_id(1)))
     try:
         journals.write(f"{journal.folder}/events", first(root))
         assert abandoned(store.journals) == []
@@ -150,7 +150,7 @@ def test_a_journal_removed_by_another_process_before_it_was_locked_is_begun_agai
         real(descriptor, operation)
 
     monkeypatch.setattr(fcntl, "flock", flock)
-    journal = begin(store.location, RunId(run_id(1)))
+    journal = begin(store.journals, RunId(run_id(1)))
     os.close(journal.events)
     assert abandoned(store.journals) == []
     os.close(journal.lock)

@@ -50,9 +50,9 @@ def cache(folder: Path, objects: Memory, limit_bytes: int = 1 << 30) -> LayerCac
 
 
 def laid_out(
-    layers: LayerCache, entries: Sequence[Entry], key: Digest = KEY, *, rehash: bool = False
+    layers: LayerCache, entries: Sequence[Entry], key: Digest = KEY, *, shared: bool = True, rehash: bool = False
 ) -> dict[str, bytes]:
-    with layers.layer(key, entries, rehash=rehash) as tree:
+    with layers.layer(key, entries, shared=shared, rehash=rehash) as tree:
         return {str(path.relative_to(tree)): path.read_bytes() for path in Path(tree).rglob("*") if path.is_file()}
 
 
@@ -72,6 +72,18 @@ def test_layers_share_files_by_links_but_equal_files_of_one_layer_stay_apart(
         for name in ("a", "b", "twin"):
             assert os.path.samefile(f"{one}/lib/{name}", f"{other}/lib/{name}")
         assert not os.path.samefile(f"{one}/lib/a", f"{one}/lib/twin")
+
+
+def test_files_that_a_job_works_on_have_one_name(tmp_path: Path, objects: Memory, entries: list[Entry]) -> None:
+    """gzip, bzip2 and xz leave alone what has more."""
+    layers = cache(tmp_path, objects)
+    with layers.layer(KEY, entries), layers.layer(KEY, entries, shared=False) as own:
+        found = {name: os.stat(f"{own}/lib/{name}").st_nlink for name in ("a", "b", "twin")}
+    assert found == {"a": 1, "b": 1, "twin": 1}
+    objects.reads.clear()
+    with layers.layer(KEY, entries, shared=False) as again:
+        assert again == own
+    assert objects.reads == []
 
 
 def test_a_layer_stays_trusted_when_another_links_to_its_files(
@@ -197,21 +209,23 @@ def large(objects: Memory, number: int) -> list[Entry]:
 
 
 def present(folder: Path) -> set[str]:
-    return {path.name.partition("-")[0] for path in (folder / "worlds").iterdir() if not path.name.startswith("pool-")}
+    names = [path.name.removeprefix("own-") for path in (folder / "worlds").iterdir()]
+    return {name.partition("-")[0] for name in names if not name.startswith("pool-")}
 
 
-def test_the_longest_unused_layers_go_when_the_cache_is_full(tmp_path: Path, objects: Memory) -> None:
+@pytest.mark.parametrize("shared", [True, False])
+def test_the_longest_unused_layers_go_when_the_cache_is_full(tmp_path: Path, objects: Memory, shared: bool) -> None:
     layers = cache(tmp_path, objects, limit_bytes=250_000)
     keys = [of_bytes(bytes([number])) for number in range(4)]
     for number, key in enumerate(keys[:2]):
-        laid_out(layers, large(objects, number), key)
+        laid_out(layers, large(objects, number), key, shared=shared)
     for age, key in ((1, keys[1]), (2, keys[0])):  # the first was used last
-        (lock,) = (tmp_path / "worlds").glob(f"{key[7:]}-*/lock")
+        (lock,) = (tmp_path / "worlds").glob(f"*{key[7:]}-*/lock")
         os.utime(lock, ns=(age, age))
-    laid_out(layers, large(objects, 2), keys[2])
+    laid_out(layers, large(objects, 2), keys[2], shared=shared)
     assert present(tmp_path) == {keys[0][7:], keys[2][7:]}
-    pooled = sum(path.stat().st_size for path in (tmp_path / "worlds").glob("pool-*/*/*"))
-    assert pooled == 200_000
+    kept = "pool-*/*/*" if shared else "own-*/tree/large*"
+    assert sum(path.stat().st_size for path in (tmp_path / "worlds").glob(kept)) == 200_000
 
 
 def test_a_layer_in_use_is_never_deleted(tmp_path: Path, objects: Memory) -> None:

@@ -9,6 +9,7 @@ import stat
 from collections.abc import Callable
 from typing import Final
 
+from reenact.capture import exemption
 from reenact.capture.rungs.late import Hindsight, LateJournal, imagined
 from reenact.capture.rungs.notebook import Notebook
 from reenact.capture.rungs.strace_lines import Call, Ended, Lines, annotation, flags_of, text, words
@@ -316,7 +317,11 @@ class Booking:
         path = self._path(call, shape)
         if call.name == "chdir" and call.result == 0:
             self._tree.moved(call.thread, os.path.normpath(path))
-        if not path or is_special(path):
+        if not path:
+            return
+        if is_special(path):
+            if folder := exemption.granted(path, call.thread):
+                self._states.ignore(folder)
             return
         follow = self._follows(call, shape)
         self._states.probed(path, follow)

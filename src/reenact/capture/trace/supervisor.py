@@ -10,18 +10,17 @@ from __future__ import annotations
 import mmap
 import os
 import select
-import stat
 import struct
 import time
 from collections.abc import Callable
 from typing import Any, Final
 
-from reenact.capture.files import FileStates
+from reenact.capture import exemption
 from reenact.capture.trace import seccomp
 from reenact.capture.trace.contacts import Contacts
+from reenact.capture.trace.executions import Executions
 from reenact.capture.trace.observer import Observer
 from reenact.capture.trace.processes import Processes
-from reenact.capture.trace.programs import MAX_INTERPRETERS, interpreter_of
 from reenact.capture.trace.standard_input import StandardInput, taken
 from reenact.capture.trace.stat_answers import StatAnswers
 from reenact.capture.trace.syscalls import ABIS, AT_FDCWD, CALLS, Call
@@ -37,9 +36,6 @@ _CLONE_NEWNS: Final = 0x20000
 _CHANGES: Final = os.O_WRONLY | os.O_RDWR | os.O_CREAT | os.O_TRUNC
 _WIDE: Final = 8
 """Bytes of a pointer in the ABIs whose struct stat we lay out."""
-_ANY_EXECUTE: Final = 0o111
-_MAX_ARGUMENTS: Final = 4096
-_MAX_ARGUMENT_BYTES: Final = 1 << 17
 _IDLE_MILLISECONDS: Final = 3
 """After so long without a call the journal is flushed, and the recorder woken."""
 _TICK_MILLISECONDS: Final = 20
@@ -78,8 +74,8 @@ class Supervisor:
         self._covered: dict[str, tuple[tuple[Observer, str], ...]] = {}
         self._aside: set[str] = set()
         """Actors that are not observed, nor what they started."""
-        self._programs: dict[str, str | None] = {}
         self._contacts = Contacts(self._memory, self._processes, self.covering, prefix)
+        self._executions = Executions(self._memory, self._processes, self.covering, self._path, self._gap, prefix)
         self.stdin = StandardInput(listener, self.covering)
         handlers = {name: (self._handler(call), call) for name, call in CALLS.items()}
         self._handlers: dict[tuple[int, int], tuple[Callable[..., Later | None], Call]] = {
@@ -93,7 +89,7 @@ class Supervisor:
 
     def _handler(self, call: Call) -> Callable[..., Later | None]:
         found: Callable[..., Later | None] | None = getattr(self, f"_on_{call.kind}", None)
-        for part in (self._contacts, self.stdin):
+        for part in (self._contacts, self._executions, self.stdin):
             found = found or getattr(part, f"on_{call.kind}", None)
         if found is None:
             raise LookupError(call.kind)
@@ -137,6 +133,11 @@ class Supervisor:
     def below(self, actor: str) -> list[int]:
         """List the processes, at and below a place in the tree, whose end has not been heard of."""
         return self._processes.below(actor)
+
+    def ignore(self, actor: str, folder: str) -> None:
+        """Leave a folder, given as a canonical path, out of all runs that a process belongs to, from now on."""
+        for observer, _ in self.covering(actor):
+            observer.states.ignore(folder)
 
     def set_aside(self, process: int) -> None:
         """Do not book what a process of the tree does from now on, nor what it starts."""
@@ -328,67 +329,6 @@ class Supervisor:
 
         return later
 
-    def _on_execve(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> Later | None:
-        path = self._path(thread, call, arguments)
-        process = self._processes.process(thread)
-        argv = self._argv(process, arguments[call.flags], self._pointer_bytes[arch])
-        cwd = os.readlink(f"/proc/{thread}/cwd")
-        moment = time.time_ns()
-
-        def later() -> None:
-            self._memory.forget(process)
-            watching = self.covering(actor)
-            for observer, name in watching:
-                where = self._execute(observer.states, name, path)
-                if where is not None:
-                    words = observer.redact(argv)
-                    for other, _ in watching:
-                        if other is not observer:
-                            words = other.redact(words)  # what one run knows to be secret is secret in all
-                    observer.journal.write(["x", name, moment, where, [*words], cwd])
-                    self._note_privileged(thread, where)
-
-        return later
-
-    def _argv(self, process: int, address: int, pointer_bytes: int) -> list[str]:
-        """Read the argument words; they have to be redacted before they are told to anybody."""
-        words, total = [], 0
-        for pointer in self._memory.pointers(process, address, pointer_bytes, _MAX_ARGUMENTS):
-            word = self._memory.string(process, pointer)
-            total += len(word)
-            if total > _MAX_ARGUMENT_BYTES:
-                words.append("…")
-                break
-            words.append(word)
-        return words
-
-    def _execute(self, states: FileStates, actor: str, path: str) -> str | None:
-        """Book a program and what the kernel opens for it; give its canonical path when it can run."""
-        _, state = states.walk(path)
-        if state is not None and not (stat.S_ISREG(state.st_mode) and state.st_mode & _ANY_EXECUTE):
-            return None  # refused with EACCES: only asked about
-        first = states.executed(actor, path)
-        following: str | None = first
-        for _ in range(MAX_INTERPRETERS + 1):
-            if following is None:
-                break
-            if following not in self._programs:
-                self._programs[following] = interpreter_of(self._prefix + following)
-            interpreter = self._programs[following]
-            following = states.executed(actor, interpreter) if interpreter else None
-        return first
-
-    def _note_privileged(self, thread: int, path: str) -> None:
-        try:
-            mode = os.stat(self._prefix + path).st_mode
-        except OSError:
-            return
-        if mode & (stat.S_ISUID | stat.S_ISGID) and stat.S_ISREG(mode):
-            message = (
-                "a set-user-id program was started: it may have run without its privileges, and cannot be looked into"
-            )
-            self._gap(thread, "set-user-id", message, path)
-
     def _on_exit(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> None:  # noqa: ARG002
         process = self._processes.process(thread)
         self._memory.forget(process)
@@ -433,7 +373,11 @@ class Supervisor:
 
     def _on_probe(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> Later | None:  # noqa: ARG002
         path = self._path(thread, call, arguments)
-        if not path or is_special(path):
+        if not path:
+            return None
+        if is_special(path):
+            if folder := exemption.granted(path, thread):
+                self.ignore(actor, folder)
             return None
         follow = call.follow and not self._flags(call, arguments) & _AT_SYMLINK_NOFOLLOW
 

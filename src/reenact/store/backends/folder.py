@@ -81,6 +81,20 @@ class FolderBackend(Backend):
             raise store_error(error, f"write {target}") from error
         return created
 
+    def replace_file(self, key: str, path: AnyPath) -> bool:
+        """See :class:`Backend`."""
+        target = self._prefix + check_key(key)
+        try:
+            there = self._stat(key) is not None
+            if there:
+                os.rename(path, target)
+                atomic.sync_folder(os.path.dirname(target))
+            else:
+                os.unlink(path)
+        except OSError as error:
+            raise store_error(error, f"write {target}") from error
+        return there
+
     def get(self, key: str) -> bytes:
         """See :class:`Backend`."""
         with self._opened(key) as descriptor:

@@ -41,13 +41,17 @@ class MemoryBackend(Backend):
     def put_file_if_absent(self, key: str, path: AnyPath) -> bool:
         """See :class:`Backend`."""
         check_key(key)
-        try:
-            with open(path, "rb") as file:
-                data = file.read()
-            os.unlink(path)
-        except OSError as error:
-            raise store_error(error, f"take over {path}") from error
-        return self.put_if_absent(key, data)
+        return self.put_if_absent(key, _taken_over(path))
+
+    def replace_file(self, key: str, path: AnyPath) -> bool:
+        """See :class:`Backend`."""
+        check_key(key)
+        data = _taken_over(path)
+        with self._lock:
+            there = key in self._values
+            if there:
+                self._values[key], self._times[key] = data, time.time()
+        return there
 
     def get(self, key: str) -> bytes:
         """See :class:`Backend`."""
@@ -95,3 +99,13 @@ class MemoryBackend(Backend):
     def staging(self) -> str | None:
         """See :class:`Backend`."""
         return None
+
+
+def _taken_over(path: AnyPath) -> bytes:
+    try:
+        with open(path, "rb") as file:
+            data = file.read()
+        os.unlink(path)
+    except OSError as error:
+        raise store_error(error, f"take over {os.fspath(path)}") from error
+    return data

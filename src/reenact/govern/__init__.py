@@ -1,1 +1,0 @@
-"""Which runs stay and which may go: pure rules over what is known of them."""

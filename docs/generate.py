@@ -14,6 +14,7 @@ import reenact.errors
 from reenact.cli.group import VERBS, program
 from reenact.errors import ReenactError
 from reenact.model.schema import SCHEMAS, json_schema
+from reenact.seal.flaws import FLAWS
 from reenact.settings.load import DEFAULT_STORE, SECTIONS, variable_of
 from reenact.settings.model import JOB
 from reenact.settings.values import Setting
@@ -143,6 +144,23 @@ def _errors() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _findings() -> str:
+    lines = [
+        "# Findings",
+        "",
+        _NOTICE,
+        (
+            "What `reenact verify` may report of a record, the log, a key or a file, each with the exit status it gives; of several"
+            " the highest counts. The codes are stable: scripts may rely on them (`reenact verify --json`)."
+        ),
+        "",
+        "| code | exit | what it means | what to do |",
+        "|---|---|---|---|",
+        *(f"| `{code}` | {kind.exit_code} | {kind.meaning} | {kind.remedy} |" for code, kind in FLAWS.items()),
+    ]
+    return "\n".join(lines) + "\n"
+
+
 def _schema(name: str) -> str:
     return json.dumps(json_schema(name), indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
@@ -153,6 +171,7 @@ def pages() -> dict[str, Callable[[], str]]:
         "reference/cli.md": _command_line,
         "reference/settings.md": _settings,
         "reference/errors.md": _errors,
+        "reference/findings.md": _findings,
         **{f"spec/{name}.schema.json": lambda name=name: _schema(name) for name in SCHEMAS},  # type: ignore[misc]
     }
 

@@ -16,7 +16,8 @@
     ├── PolicyDenied                 5   a policy or an access rule forbids it
     ├── StoreError                   1   the store cannot be read or written
     │   ├── KeyAbsent                1   the store holds nothing under that key
-    │   └── StoreUnavailable         1   the store cannot be reached now; trying again later may help
+    │   ├── StoreUnavailable         1   the store cannot be reached now; trying again later may help
+    │   └── SignerUnavailable        1   a key cannot be used to sign now
     ├── CaptureError                 1   a way of observing cannot be used here
     └── SandboxError                 1   a closed world cannot be set up here
 
@@ -38,6 +39,7 @@ __all__ = [
     "SandboxError",
     "SettingsError",
     "SignatureInvalid",
+    "SignerUnavailable",
     "StoreError",
     "StoreKeysChanged",
     "StoreLocked",
@@ -166,6 +168,12 @@ class KeyAbsent(StoreError):
     def __init__(self, key: str, *, hint: str = "") -> None:
         self.key = key
         super().__init__(f"the store holds nothing under {key!r}", hint=hint)
+
+
+class SignerUnavailable(StoreError):
+    """A key cannot be used to sign now: no passphrase, no device, no service."""
+
+    code = "signer"
 
 
 class StoreLocked(IntegrityError):

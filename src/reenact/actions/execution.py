@@ -18,7 +18,7 @@ import msgspec
 from reenact import ids
 from reenact.actions.opening import peek_bundle
 from reenact.actions.plan import Footing, Prepared, find_program, worlds_folder
-from reenact.actions.sealing import fingerprint_key, seal_bundle
+from reenact.actions.sealing import fingerprint_key, seal_bundle, seal_with
 from reenact.capture.live import begin
 from reenact.capture.recorder import remove_journal
 from reenact.capture.redact import Redactor
@@ -193,6 +193,10 @@ class _Runner:
             drift=(*environment_drift(bundle.environment, again.environment), *built[1]),
         )
 
+    def _seal(self, store: Store, bundle: Bundle) -> None:
+        """Seal the record of a replay; one that cannot be signed now gives no verdict, so it is not kept for later."""
+        seal_bundle(store, bundle, seal_with(self._settings), keep_unsealed=False)
+
     def _record(self, bundle: Bundle, run: Callable[[Execution], Ending]) -> Bundle:
         """Execute with a journal of its own; give the new record."""
         started = time.time_ns()
@@ -218,7 +222,7 @@ class _Runner:
                     open_store=lambda: open_store(
                         location, create=False, deltas=self._store.deltas, access=self._target.access
                     ),
-                    seal=seal_bundle,
+                    seal=self._seal,
                 )
             )
         except BaseException:

@@ -9,7 +9,7 @@ from typing import Final
 
 from reenact import atomic
 from reenact.actions.keeping import access
-from reenact.actions.sealing import signing_key
+from reenact.actions.sealing import seal_with, signing_key
 from reenact.errors import StoreError
 from reenact.settings import SETTINGS_FILE, Settings
 from reenact.store.opening import open_store
@@ -61,7 +61,7 @@ def init(folder: Path, load: Callable[[], Settings]) -> list[Part]:
     was_there = _is_there(settings)
     store = open_store(settings.store, create=True, access=access(settings))
     known = store.keys.ids()
-    signing_key(store)
+    signing_key(store, seal_with(settings))
     return [
         Part(what="settings", where=file, made=wrote),
         Part(what="store", where=store.location, made=not was_there),

@@ -13,6 +13,8 @@ from typing import TYPE_CHECKING
 import msgspec
 
 from reenact.actions.keeping import access, delta_policy
+from reenact.actions.unsealed import FOLDER as UNSEALED
+from reenact.actions.unsealed import seal_kept
 from reenact.errors import IntegrityError, MalformedBundle, ReenactError, RunNotFound, SignatureInvalid
 from reenact.ids import RunId, is_run_id
 from reenact.model import reference as references
@@ -73,27 +75,41 @@ def opened(settings: Settings, *, cached: bool = True) -> Store:
     store = open_store(
         settings.store, create=False, deltas=delta_policy(settings), access=access(settings, cached=cached)
     )
-    unfinished(store)
+    unfinished(store, settings)
     return store
 
 
-def unfinished(store: Store) -> dict[RunId, str]:
-    """Recover runs whose recording was cut off; give the reason for each that cannot be, which keeps nobody from the others."""
+def unfinished(store: Store, settings: Settings) -> dict[RunId, str]:
+    """Finish runs whose recording was cut off or that nobody could sign; give the reason for each that still cannot be.
+
+    One that cannot keeps nobody from the others.
+    """
     found: dict[RunId, str] = {}
     if store.access.read_only:
         return found
     try:
         # Only where there is something to do is the capture side imported.
-        if not any(is_run_id(name) for name in os.listdir(store.journals)):
-            return found
+        names = os.listdir(store.journals)
     except OSError:
         return found
-    from reenact.actions.sealing import ensure_logged, seal_bundle  # noqa: PLC0415 - rare
+    from reenact.actions.sealing import ensure_logged, seal_bundle, seal_with  # noqa: PLC0415 - rare
+
+    if UNSEALED in names:
+        found.update(seal_kept(store, seal_with(settings)))
+    if not any(is_run_id(name) for name in names):
+        return found
     from reenact.capture.recover import abandoned, recover  # noqa: PLC0415 - rare
 
+    how = seal_with(settings)
     for folder in abandoned(store.journals):
         try:
-            recover(store, folder, seal_bundle, "the recording was killed", ensure_logged)
+            recover(
+                store,
+                folder,
+                lambda store, bundle: seal_bundle(store, bundle, how),
+                "the recording was killed",
+                lambda store, run_id: ensure_logged(store, run_id, how),
+            )
         except ReenactError as error:
             found[RunId(os.path.basename(folder))] = str(error)
         except Exception as error:  # noqa: BLE001 - another version's journal, or a damaged one, may hold anything

@@ -11,7 +11,7 @@ from functools import cache
 from typing import TYPE_CHECKING, Any, Final, NamedTuple, NoReturn
 
 from reenact import ids
-from reenact.actions.sealing import ensure_logged, fingerprint_key, key_places, prepare_sealing, seal_bundle
+from reenact.actions.sealing import ensure_logged, fingerprint_key, key_places, prepare_sealing, seal_bundle, seal_with
 from reenact.capture.live import Begun, LiveRun, RecorderTask, begin, describe, run_live, start_recorder
 from reenact.capture.rungs.choose import choose
 from reenact.capture.session import Command, Session
@@ -178,9 +178,9 @@ def _start(settings: Settings, request: RunRequest, parent: Parent | None) -> _S
     streams = session.prepare()
     task = RecorderTask(
         open_store=lambda: _open(settings),
-        seal=seal_bundle,
+        seal=lambda store, bundle: seal_bundle(store, bundle, seal_with(settings)),
         environment_mode=settings.capture.environment,
-        prepare=prepare_sealing,
+        prepare=lambda store: prepare_sealing(store, seal_with(settings)),
     )
     begun = start_recorder(journal, session, task, outer if joins else None)
     refused = listener.refusal() if rung is not None and wanted == "auto" else 0
@@ -293,7 +293,15 @@ def _run(prepared: _Prepared) -> RunResult:
     if "error" in result:
         line = f"reenact: not recorded: {result['error']}"
         return RunResult(exit_code=exit_code, signal=signal, summary_line=line)
-    return RunResult(exit_code=exit_code, signal=signal, run_id=result["run_id"], summary_line=result["summary"])
+    line = result["summary"] + _not_sealed(prepared.begun.journal.folder, result["run_id"])
+    return RunResult(exit_code=exit_code, signal=signal, run_id=result["run_id"], summary_line=line)
+
+
+def _not_sealed(journal: str, run_id: str) -> str:
+    """Say so where the signer could not be used; see `reenact.actions.unsealed`."""
+    if os.path.exists(f"{os.path.dirname(journal)}/unsealed/{run_id}.json"):
+        return "; NOT SIGNED yet: its signer cannot be used now, the next command will try again"
+    return ""
 
 
 def _recover(prepared: _Prepared) -> dict[str, Any]:
@@ -307,7 +315,14 @@ def _recover(prepared: _Prepared) -> dict[str, Any]:
         with contextlib.suppress(OSError), open(f"{folder}/{name}.error", encoding="utf-8") as file:
             reason = f"the recorder failed: {file.read()}"
     try:
-        bundle = recover(_open(prepared.settings), folder, seal_bundle, reason, ensure_logged)
+        how = seal_with(prepared.settings)
+        bundle = recover(
+            _open(prepared.settings),
+            folder,
+            lambda store, bundle: seal_bundle(store, bundle, how),
+            reason,
+            lambda store, run_id: ensure_logged(store, run_id, how),
+        )
     except (ReenactError, OSError) as error:
         return {"error": f"{reason}; {error}"}
     if bundle is None:

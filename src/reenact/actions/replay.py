@@ -17,7 +17,7 @@ from reenact.actions.execution import evidence_of, run_again
 from reenact.actions.opening import opened, read_sealed
 from reenact.actions.placing import place
 from reenact.actions.plan import Prepared, prepare
-from reenact.actions.sealing import seal_verdict
+from reenact.actions.sealing import seal_verdict, seal_with
 from reenact.digests import of_bytes
 from reenact.errors import UnreplayableError
 from reenact.ids import RunId
@@ -145,7 +145,7 @@ def _on_rung(
             passed_over=passed_over,
         )
         if not request.dry_run:
-            seal_verdict(store, verdict)
+            seal_verdict(store, verdict, seal_with(settings))
         if request.to is not None:
             made = again.evidence.bundle.outputs
             place(target.objects, [a for a in made if not a.temporary and "deleted" not in a.access], request.to)

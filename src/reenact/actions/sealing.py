@@ -1,13 +1,14 @@
-"""Seal bundles and verdicts into a store: sign, put, log, in this order; and check what was sealed."""
+"""Seal bundles, verdicts and tombstones into a store: sign, put, log, in this order; and check what was sealed."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-from typing import TYPE_CHECKING
+from functools import cache
+from typing import TYPE_CHECKING, NamedTuple
 
 from reenact import clock
-from reenact.errors import KeyAbsent, StoreError
+from reenact.errors import KeyAbsent, SignerUnavailable, StoreError, UsageError
 from reenact.ids import RunId
 from reenact.store.description import is_remote, private_base, temporary
 
@@ -15,10 +16,15 @@ if TYPE_CHECKING:
     from reenact.digests import Digest
     from reenact.model.bundle import Bundle
     from reenact.model.verdict import Verdict
-    from reenact.seal.keys import PublicKey, SigningKey
+    from reenact.seal.interface import Signer
+    from reenact.seal.log import Entry
+    from reenact.seal.public import PublicKey
+    from reenact.settings import Settings
     from reenact.store.opening import Store
 
 __all__ = [
+    "SealWith",
+    "append",
     "check_signature",
     "ensure_logged",
     "fingerprint_key",
@@ -28,10 +34,34 @@ __all__ = [
     "prepare_sealing",
     "removed_runs",
     "seal_bundle",
+    "seal_payload",
     "seal_tombstone",
     "seal_verdict",
+    "seal_with",
+    "signers",
     "signing_key",
 ]
+
+_REASON_CHARACTERS = 4000
+"""What an entry has room for, in any writing."""
+_LAST = 64
+"""How far back an announcement is looked for."""
+
+
+class SealWith(NamedTuple):
+    """Who signs; see the settings of the same names."""
+
+    signers: tuple[str, ...] = ("ed25519",)
+    public_keys: tuple[str, ...] = ()
+    timeout_seconds: float = 30.0
+    root: str = "/"
+    """What relative paths in them are relative to."""
+
+
+def seal_with(settings: Settings) -> SealWith:
+    """Take from the settings who signs."""
+    signing = settings.signing
+    return SealWith((signing.signer, *signing.also), signing.public_keys, signing.timeout_seconds, settings.root)
 
 
 def fingerprint_key(location: str, store_id: str) -> bytes:
@@ -55,102 +85,223 @@ def _beside(location: str) -> str:
     return os.path.join(private_base(os.environ, "XDG_STATE_HOME", ".local/state") or temporary(), "reenact")
 
 
-def signing_key(store: Store) -> SigningKey:
-    """Give this user's signing key for a store, made on first use and made known to the store."""
-    from reenact.seal.keys import key_folder, load_signing_key  # noqa: PLC0415 - cryptography comes with it
+def signers(store: Store, how: SealWith = SealWith()) -> list[Signer]:  # noqa: B008 - immutable
+    """Give those who sign for a store, their keys made on first use and made known to the store and its log.
 
-    key = load_signing_key(key_folder(os.environ, _beside(store.location)), store.id)
-    if not store.keys.exists(key.public.key_id):
-        store.keys.put(key.public.key_id, key.public.record())
-    return key
+    Raises:
+        SignerUnavailable: one cannot be used now.
+        StoreError: a key cannot be read or made, or the store cannot be written.
+        SettingsError: the settings name no signer.
+    """
+    from reenact.seal import registry  # noqa: PLC0415 - late, like all of sealing
+    from reenact.seal.keys import key_folder  # noqa: PLC0415 - same
+
+    @cache
+    def folder() -> str:
+        return key_folder(os.environ, _beside(store.location))
+
+    place = registry.SignerPlace(folder, store.id, how.root, how.public_keys, how.timeout_seconds, os.environ)
+    found = registry.signers(how.signers, place)
+    for signer in found:
+        announce(store, signer.public, signer)
+    return found
 
 
-def prepare_sealing(store: Store) -> None:
+def announce(store: Store, public: PublicKey, by: Signer) -> None:
+    """Make a key known to a store, unless it is: first to the log, then by its record, which so is never without an entry."""
+    if store.keys.exists(public.key_id):
+        return
+    import base64  # noqa: PLC0415 - once in a key's life
+
+    from reenact.digests import PREFIX, Digest  # noqa: PLC0415 - late, like all of sealing
+    from reenact.seal.log import Entry  # noqa: PLC0415 - same
+
+    entry = Entry(
+        kind="key",
+        event="new",
+        subject=public.key_id,
+        public_key=base64.b64encode(public.der).decode("ascii"),
+        statement=Digest(PREFIX + public.key_id),
+        key_id=by.public.key_id,
+        time=clock.timestamp(),
+    )
+    index = _announced(store, public.key_id)
+    if index is None:
+        append(store, entry, by)
+    else:
+        _put_copy(store, index)
+    store.keys.put(public.key_id, public.record())
+
+
+def _announced(store: Store, key_id: str) -> int | None:
+    """Find the entry of an announcement that was cut off before its record was put: it is among the last of the log."""
+    from reenact.seal.log import Log  # noqa: PLC0415 - once in a key's life
+
+    log = Log(store.backend)
+    size = log.size()
+    needle = f'"subject":"{key_id}"'.encode()
+    return next((i for i in range(size - 1, max(size - _LAST, 0) - 1, -1) if needle in log.leaf(i)), None)
+
+
+def _put_copy(store: Store, index: int) -> None:
+    """Keep a copy of an entry about a key where it is found without reading the log."""
+    from reenact.seal.log import Log  # noqa: PLC0415 - once in a key's life
+
+    store.keys.put_event(index, Log(store.backend).leaf(index))
+
+
+def signing_key(store: Store, how: SealWith = SealWith()) -> Signer:  # noqa: B008 - immutable
+    """Give the first of those who sign for a store: it signs entries and checkpoints. See :func:`signers`."""
+    return signers(store, how)[0]
+
+
+def append(store: Store, entry: Entry, by: Signer) -> int:
+    """Append an entry to the log; give its index. Durable when it returns. Now and then a tile is full and is kept, too."""
+    from reenact.seal.log import Log  # noqa: PLC0415 - late, like all of sealing
+
+    index = Log(store.backend).append(entry, by.sign)
+    if entry.kind == "key":
+        _put_copy(store, index)
+    if (index + 1) % 256 == 0:  # what TILE_LEAVES is; most recordings need not import it
+        from reenact.seal.tiles import publish  # noqa: PLC0415 - one time in 256
+
+        publish(store.backend, index + 1)
+    return index
+
+
+def prepare_sealing(store: Store, how: SealWith = SealWith()) -> None:  # noqa: B008 - immutable
     """Import what sealing needs, and make the key: 30 ms that are better spent while a job runs than after it."""
     from reenact.model import statement  # noqa: PLC0415 - see above
     from reenact.seal import log, verify  # noqa: PLC0415 - same
 
     _ = statement, log, verify
-    with contextlib.suppress(StoreError):  # sealing will meet it, too, and say so
-        signing_key(store)
+    with contextlib.suppress(StoreError, UsageError):  # sealing will meet it, too, and say so
+        signing_key(store, how)
 
 
-def seal_bundle(store: Store, bundle: Bundle) -> None:
+def seal_payload(payload: bytes, by: list[Signer]) -> bytes:
+    """Sign a statement; give its envelope."""
+    from reenact.model.statement import PAYLOAD_TYPE  # noqa: PLC0415 - late, like all of sealing
+    from reenact.seal.verify import seal  # noqa: PLC0415 - same
+
+    return seal(payload, PAYLOAD_TYPE, *by)
+
+
+def seal_bundle(
+    store: Store,
+    bundle: Bundle,
+    how: SealWith = SealWith(),  # noqa: B008 - immutable
+    *,
+    keep_unsealed: bool = True,
+) -> None:
     """Sign a bundle, put the run, and log it. Durable when it returns.
 
-    Raises:
-        StoreError: the store cannot be written, or the key cannot be used.
-    """
-    from reenact.digests import of_bytes  # noqa: PLC0415 - late, like all of sealing
-    from reenact.model.statement import PAYLOAD_TYPE, dump_bundle  # noqa: PLC0415 - late, like all of sealing
-    from reenact.seal.log import Entry, Log  # noqa: PLC0415
-    from reenact.seal.verify import seal  # noqa: PLC0415
+    Where a signer cannot be used now, the statement is kept on this host, and the next command that opens the store seals it:
+    a key service that is down loses no run.
 
-    key = signing_key(store)
+    Args:
+        store: Where to put it.
+        bundle: What was recorded.
+        how: Who signs.
+        keep_unsealed: Whether to do so; else the error is raised.
+
+    Raises:
+        StoreError: the store cannot be written, or a key cannot be read.
+        SignerUnavailable: only when it is not to be kept.
+    """
+    from reenact.model.statement import dump_bundle  # noqa: PLC0415 - late, like all of sealing
+
     payload = dump_bundle(bundle)
-    store.runs.put_run(RunId(bundle.run_id), seal(payload, PAYLOAD_TYPE, key), bundle)
+    try:
+        by = signers(store, how)
+        envelope = seal_payload(payload, by)
+    except (SignerUnavailable, UsageError) as error:
+        if not keep_unsealed:
+            raise
+        from reenact.actions.unsealed import keep  # noqa: PLC0415 - rare
+
+        keep(store, RunId(bundle.run_id), payload, str(error))
+        return
+    put_sealed(store, bundle, payload, envelope, by[0])
+
+
+def put_sealed(store: Store, bundle: Bundle, payload: bytes, envelope: bytes, by: Signer) -> None:
+    """Put a signed run, and log it."""
+    from reenact.digests import of_bytes  # noqa: PLC0415 - late, like all of sealing
+    from reenact.seal.log import Entry  # noqa: PLC0415 - same
+
+    store.runs.put_run(RunId(bundle.run_id), envelope, bundle)
     entry = Entry(
         kind="run",
         run_id=bundle.run_id,
         statement=of_bytes(payload),
-        key_id=key.public.key_id,
+        key_id=by.public.key_id,
         time=clock.timestamp(),
     )
-    Log(store.backend).append(entry, key.sign)
+    append(store, entry, by)
 
 
-def seal_verdict(store: Store, verdict: Verdict) -> None:
-    """Sign a verdict, put it beside the run it is about, and log it. Durable when it returns.
+def seal_verdict(store: Store, verdict: Verdict, how: SealWith = SealWith()) -> None:  # noqa: B008 - immutable
+    """Sign a verdict and its summary, put them beside the run they are about, and log it. Durable when it returns.
 
     Raises:
         StoreError: the store cannot be written, or the key cannot be used.
     """
     from reenact.digests import of_bytes  # noqa: PLC0415 - late, like all of sealing
-    from reenact.model.statement import PAYLOAD_TYPE, dump_verdict  # noqa: PLC0415 - late, like all of sealing
-    from reenact.seal.log import Entry, Log  # noqa: PLC0415
-    from reenact.seal.verify import seal  # noqa: PLC0415
+    from reenact.model.statement import dump_verdict  # noqa: PLC0415 - same
+    from reenact.model.summary_attestation import dump_summary  # noqa: PLC0415 - same
+    from reenact.seal.log import Entry  # noqa: PLC0415 - same
 
-    key = signing_key(store)
+    by = signers(store, how)
     payload = dump_verdict(verdict)
-    store.runs.put_verdict(RunId(verdict.run_id), RunId(verdict.replay_run_id), seal(payload, PAYLOAD_TYPE, key))
+    run_id, replay_run_id = RunId(verdict.run_id), RunId(verdict.replay_run_id)
+    store.runs.put_summary(run_id, replay_run_id, seal_payload(dump_summary(verdict), by))
+    store.runs.put_verdict(run_id, replay_run_id, seal_payload(payload, by))
     entry = Entry(
         kind="verdict",
         run_id=verdict.run_id,
         replay_run_id=verdict.replay_run_id,
         statement=of_bytes(payload),
-        key_id=key.public.key_id,
+        key_id=by[0].public.key_id,
         time=clock.timestamp(),
     )
-    Log(store.backend).append(entry, key.sign)
+    append(store, entry, by[0])
 
 
-def seal_tombstone(store: Store, run_id: RunId, statement: Digest, reason: str) -> int:
+def seal_tombstone(
+    store: Store,
+    run_id: RunId,
+    statement: Digest,
+    reason: str,
+    how: SealWith = SealWith(),  # noqa: B008 - immutable
+) -> int:
     """Log that a run is removed; give the entry's index. Durable when it returns, so call it before anything is deleted.
 
     Args:
         store: Where the run is.
         run_id: The run.
         statement: Digest of the signed payload of its bundle.
-        reason: Why, in words.
+        reason: Why, in words; what is too long for an entry is cut.
+        how: Who signs.
 
     Raises:
         StoreError: the store cannot be written, or the key cannot be used.
     """
-    from reenact.seal.log import Entry, Log  # noqa: PLC0415 - late, like all of sealing
+    from reenact.seal.log import Entry  # noqa: PLC0415 - late, like all of sealing
 
-    key = signing_key(store)
+    key = signing_key(store, how)
     entry = Entry(
         kind="tombstone",
         run_id=run_id,
         statement=statement,
         key_id=key.public.key_id,
         time=clock.timestamp(),
-        reason=reason,
+        reason=reason[:_REASON_CHARACTERS],
     )
-    return Log(store.backend).append(entry, key.sign)
+    return append(store, entry, key)
 
 
-def ensure_logged(store: Store, run_id: RunId) -> None:
+def ensure_logged(store: Store, run_id: RunId, how: SealWith = SealWith()) -> None:  # noqa: B008 - immutable
     """Log a run that is in the store and not in the log: its recording was killed between the two.
 
     Raises:
@@ -158,11 +309,11 @@ def ensure_logged(store: Store, run_id: RunId) -> None:
         StoreError: the log cannot be written.
     """
     from reenact.digests import of_bytes  # noqa: PLC0415 - late, like all of sealing
-    from reenact.seal.log import Entry, Log  # noqa: PLC0415 - same
+    from reenact.seal.log import Entry  # noqa: PLC0415 - same
 
     payload, _ = check_signature(store, store.runs.envelope(run_id))
     if of_bytes(payload) not in logged_statements(store):
-        key = signing_key(store)
+        key = signing_key(store, how)
         entry = Entry(
             kind="run",
             run_id=run_id,
@@ -170,18 +321,24 @@ def ensure_logged(store: Store, run_id: RunId) -> None:
             key_id=key.public.key_id,
             time=clock.timestamp(),
         )
-        Log(store.backend).append(entry, key.sign)
+        append(store, entry, key)
 
 
-def log_arrival(store: Store, run_id: RunId, statement: Digest, replay_run_id: RunId | None = None) -> None:
+def log_arrival(
+    store: Store,
+    run_id: RunId,
+    statement: Digest,
+    replay_run_id: RunId | None = None,
+    how: SealWith = SealWith(),  # noqa: B008 - immutable
+) -> None:
     """Log a bundle, or the verdict of a replay, that was signed for another store and arrived in this one.
 
     Raises:
         StoreError: the log cannot be written, or the key cannot be used.
     """
-    from reenact.seal.log import Entry, Log  # noqa: PLC0415 - late, like all of sealing
+    from reenact.seal.log import Entry  # noqa: PLC0415 - late, like all of sealing
 
-    key = signing_key(store)
+    key = signing_key(store, how)
     entry = Entry(
         kind="run" if replay_run_id is None else "verdict",
         run_id=run_id,
@@ -190,7 +347,7 @@ def log_arrival(store: Store, run_id: RunId, statement: Digest, replay_run_id: R
         key_id=key.public.key_id,
         time=clock.timestamp(),
     )
-    Log(store.backend).append(entry, key.sign)
+    append(store, entry, key)
 
 
 def check_signature(store: Store, envelope: bytes) -> tuple[bytes, str]:
@@ -200,7 +357,7 @@ def check_signature(store: Store, envelope: bytes) -> tuple[bytes, str]:
         SignatureInvalid: it is malformed, or not signed by any of them.
     """
     from reenact.model.statement import PAYLOAD_TYPE  # noqa: PLC0415 - late, like all of sealing
-    from reenact.seal.keys import PublicKey as Key  # noqa: PLC0415
+    from reenact.seal.public import PublicKey as Key  # noqa: PLC0415
     from reenact.seal.verify import verify  # noqa: PLC0415
 
     def find(key_id: str) -> PublicKey | None:

@@ -1,29 +1,32 @@
-"""Verify records: signature, log entry, views, and every object they refer to. Collects what is wrong and goes on."""
+"""Verify records: signatures, place in the log, views, verdicts, and every object they refer to. Collects what is wrong, goes on."""
 
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
 import msgspec
 
 from reenact import canonical
+from reenact.actions.logview import LogView
 from reenact.actions.opening import opened, resolve, unfinished
-from reenact.actions.sealing import check_signature, logged_statements
+from reenact.actions.trusting import load_trust
 from reenact.digests import Digest, of_bytes
 from reenact.errors import IntegrityError, KeyAbsent, ObjectDamaged, ObjectMissing, ReenactError
 from reenact.ids import RunId
 from reenact.model import manifest, references, statement
 from reenact.model.bundle import Bundle
+from reenact.model.summary_attestation import dump_summary
+from reenact.model.verdict import Verdict, overall
+from reenact.seal.checkpoint import Checkpoint
+from reenact.seal.entry import load as load_entry
+from reenact.seal.flaws import FLAWS, Flaw
 from reenact.settings import Settings
 from reenact.store.opening import Store
 from reenact.store.runs import pointer_lines
 
 __all__ = ["Problem", "VerifiedRun", "needed_objects", "verify"]
-
-_MISSING = 3
-_WRONG = 4
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -31,10 +34,19 @@ class Problem:
     """One thing that is wrong with a record."""
 
     code: str
+    """See docs/reference/findings.md."""
     subject: str
     """Which part: an artifact, a view, the bundle."""
     message: str
     exit_code: int
+
+
+def _problem(code: str, subject: str, message: str) -> Problem:
+    return Problem(code=code, subject=subject, message=message, exit_code=FLAWS[code].exit_code)
+
+
+def _problems(flaws: Iterable[Flaw], subject: str) -> list[Problem]:
+    return [_problem(flaw.code, subject, flaw.message) for flaw in flaws]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -47,6 +59,16 @@ class VerifiedRun:
     objects: int
     """Objects that were checked."""
     findings: tuple[Problem, ...]
+    log_index: int | None = None
+    """Its place in the log."""
+    signers: tuple[str, ...] = ()
+    """Every key that signed it and counted then."""
+    owners: tuple[str, ...] = ()
+    """Whose keys they are, as the trust file has it."""
+    trusted: bool | None = None
+    """Whether those are enough for the trust file; None without one: then the store names its keys itself."""
+    verdicts: tuple[str, ...] = ()
+    """What its replays came to, oldest first; those that hold."""
 
     @property
     def exit_code(self) -> int:
@@ -60,6 +82,8 @@ def verify(
     *,
     everything: bool = False,
     deep: bool = False,
+    trust_file: str | None = None,
+    since: Checkpoint | None = None,
     say: Callable[[str], None] = lambda _: None,
 ) -> list[VerifiedRun]:
     """Verify runs.
@@ -69,6 +93,8 @@ def verify(
         names: References of runs.
         everything: All runs of the store instead, and those that were cut off and cannot be finished.
         deep: Decode and hash the content of every object, not only its stored bytes.
+        trust_file: Says whom to believe; None: the one of the settings, if there is one.
+        since: A state of the log seen earlier, which it must still begin with.
         say: Told what is being done.
 
     Raises:
@@ -77,18 +103,32 @@ def verify(
     """
     store = opened(settings, cached=False)
     run_ids = store.runs.ids() if everything else [resolve(store, name) for name in names]
-    check = _Check(store, deep=deep)
+    view = LogView(store, load_trust(settings, trust_file), pinned=since)
+    check = _Check(store, view, deep=deep)
     results = []
     for place, run_id in enumerate(run_ids, start=1):
         say(f"verifying run {place} of {len(run_ids)}")
         results.append(check.run(run_id))
-    return [*results, *(_unfinished(store) if everything else ())]
+    return [*results, *(_whole(store, settings, view, say) if everything else _log(view.root_flaws()))]
 
 
-def _unfinished(store: Store) -> Iterator[VerifiedRun]:
+def _log(flaws: list[Flaw]) -> Iterator[VerifiedRun]:
+    """Tell what is wrong with the log itself, in the place of a run without an id."""
+    if flaws:
+        findings = tuple(_problems(flaws, "log"))
+        yield VerifiedRun(run_id="", job=None, key_id=None, objects=0, findings=findings)
+
+
+def _whole(store: Store, settings: Settings, view: LogView, say: Callable[[str], None]) -> Iterator[VerifiedRun]:
+    say("verifying the log")
+    yield from _log(view.all_flaws())
+    yield from _unfinished(store, settings)
+
+
+def _unfinished(store: Store, settings: Settings) -> Iterator[VerifiedRun]:
     """Name runs that were cut off and cannot be finished: they are not in the store, but what is known of them is."""
-    for run_id, reason in unfinished(store).items():
-        problem = Problem(code="not-finished", subject="journal", message=reason, exit_code=_WRONG)
+    for run_id, reason in unfinished(store, settings).items():
+        problem = _problem("not-sealed" if "not signed yet" in reason else "not-finished", "journal", reason)
         yield VerifiedRun(run_id=run_id, job=None, key_id=None, objects=0, findings=(problem,))
 
 
@@ -122,55 +162,75 @@ def needed_objects(
 class _Check:
     """Verifies runs of one store; an object that several share is checked once."""
 
-    def __init__(self, store: Store, *, deep: bool) -> None:
+    def __init__(self, store: Store, view: LogView, *, deep: bool) -> None:
         self._store = store
+        self._view = view
         self._deep = deep
         self._checked: dict[Digest, tuple[str, str] | None] = {}
-        self._logged = logged_statements(store)
 
     def run(self, run_id: RunId) -> VerifiedRun:
         """Verify one."""
         try:
+            envelope = self._store.runs.envelope(run_id)
             # What nobody known signed is not looked at any further: it may say anything.
-            payload, key_id = check_signature(self._store, self._store.runs.envelope(run_id))
+            first = self._view.open(envelope, None)
+            if first.payload is None:
+                return _refused(run_id, _problems(first.flaws, "bundle"))
+            payload = first.payload
             bundle = statement.load_bundle(payload)
         except ReenactError as error:
-            problem = Problem(code=error.code, subject="bundle", message=str(error), exit_code=_WRONG)
-            return VerifiedRun(run_id=run_id, job=None, key_id=None, objects=0, findings=(problem,))
+            code = error.code if error.code in FLAWS else "integrity"
+            return _refused(run_id, [_problem(code, "bundle", str(error))])
+        about = bundle.ended_at or bundle.timestamp
+        index, problems = self._logged(payload, "run", (run_id, None), about, "bundle")
+        signed = self._view.open(envelope, index)
         wanted, unreadable = self._wanted(bundle)
-        problems = [
-            *self._log(payload, "bundle"),
+        verdicts, verdict_problems = self._verdicts(run_id, bundle, payload)
+        problems += [
+            *_problems(signed.flaws, "bundle"),
             *self._statement(run_id, bundle, payload),
             *self._views(run_id, bundle),
-            *self._verdicts(run_id, payload),
+            *verdict_problems,
             *unreadable,
             *self._objects(wanted),
         ]
         return VerifiedRun(
             run_id=run_id,
             job=bundle.job,
-            key_id=key_id,
+            key_id=(signed.signers or (None,))[0],
             objects=len(wanted),
             findings=tuple(problems),
+            log_index=index,
+            signers=signed.signers,
+            owners=self._view.owners(signed.signers),
+            trusted=self._view.trusts(signed),
+            verdicts=tuple(verdicts),
         )
 
-    def _log(self, payload: bytes, subject: str) -> Iterator[Problem]:
-        if of_bytes(payload) not in self._logged:
-            message = "the log has no entry for what is signed"
-            yield Problem(code="not-logged", subject=subject, message=message, exit_code=_WRONG)
+    def _logged(
+        self, payload: bytes, kind: str, runs: tuple[str, str | None], about: str, subject: str
+    ) -> tuple[int | None, list[Problem]]:
+        """Find the entry of a statement, and judge it; `runs` are the run and the replay it must name."""
+        index = self._view.find(of_bytes(payload), kind, about)
+        if index is None:
+            return None, [_problem("not-logged", subject, "the log has no entry for what is signed")]
+        flaws = self._view.entry_flaws(index, about if kind == "run" else None)
+        try:
+            entry = load_entry(self._view.leaf(index), index)
+        except IntegrityError:
+            return index, _problems(flaws, subject)
+        if (entry.run_id, entry.replay_run_id) != runs:
+            flaws.append(Flaw("entry-differs", f"entry {index} says it is of run {entry.run_id}, expected {runs[0]}"))
+        return index, _problems(flaws, subject)
 
     @staticmethod
     def _statement(run_id: RunId, bundle: Bundle, payload: bytes) -> Iterator[Problem]:
         if bundle.run_id != run_id:
-            yield Problem(
-                code="other-run", subject="bundle", message=f"it is the record of run {bundle.run_id}", exit_code=_WRONG
-            )
+            yield _problem("other-run", "bundle", f"it is the record of run {bundle.run_id}")
         said = msgspec.json.decode(payload)["subject"]
         made = msgspec.json.decode(statement.dump_bundle(bundle))["subject"]
         if said != made:
-            yield Problem(
-                code="other-subjects", subject="bundle", message="its subjects are not its outputs", exit_code=_WRONG
-            )
+            yield _problem("other-subjects", "bundle", "its subjects are not its outputs")
 
     def _views(self, run_id: RunId, bundle: Bundle) -> Iterator[Problem]:
         for name, expected in (
@@ -181,25 +241,84 @@ class _Check:
             try:
                 got = self._store.runs.view(run_id, name)
             except KeyAbsent:
-                yield Problem(code="view-missing", subject=name, message="it is not there", exit_code=_MISSING)
+                yield _problem("view-missing", name, "it is not there")
                 continue
             if got != expected:
-                message = f"got {of_bytes(got)}, expected {of_bytes(expected)}"
-                yield Problem(code="view-differs", subject=name, message=message, exit_code=_WRONG)
+                yield _problem("view-differs", name, f"got {of_bytes(got)}, expected {of_bytes(expected)}")
 
-    def _verdicts(self, run_id: RunId, payload: bytes) -> Iterator[Problem]:
+    def _verdicts(self, run_id: RunId, bundle: Bundle, payload: bytes) -> tuple[list[str], list[Problem]]:
+        """Verify the verdicts of a run; give what those say that hold, and what is wrong."""
+        said: list[str] = []
+        problems: list[Problem] = []
         for replay, envelope in self._store.runs.verdicts(run_id):
             subject = f"verdict {replay}"
-            try:
-                said, _ = check_signature(self._store, envelope)
-                verdict = statement.load_verdict(said)
-            except IntegrityError as error:
-                yield Problem(code=error.code, subject=subject, message=str(error), exit_code=_WRONG)
-                continue
-            yield from self._log(said, subject)
-            if verdict.bundle_digest != of_bytes(payload):
-                message = f"it is about {verdict.bundle_digest}, got {of_bytes(payload)}"
-                yield Problem(code="other-bundle", subject=subject, message=message, exit_code=_WRONG)
+            verdict, found = self._verdict(envelope, subject)
+            if verdict is not None:
+                found += _problems(self._chain_flaws(verdict, run_id, replay, bundle, payload), subject)
+                found += _problems(self._summary_flaws(verdict, run_id, replay), subject)
+                if not found:
+                    said.append(verdict.verdict)
+            problems += found
+        return said, problems
+
+    def _verdict(self, envelope: bytes, subject: str) -> tuple[Verdict | None, list[Problem]]:
+        first = self._view.open(envelope, None)
+        if first.payload is None:
+            return None, _problems(first.flaws, subject)
+        try:
+            verdict = statement.load_verdict(first.payload)
+        except IntegrityError as error:
+            return None, [_problem(error.code, subject, str(error))]
+        # Moved beside another run, it is still logged as what it is; that it is out of place is told on its own.
+        about = verdict.run_id, verdict.replay_run_id
+        index, problems = self._logged(first.payload, "verdict", about, verdict.judged_at, subject)
+        return verdict, problems + _problems(self._view.open(envelope, index).flaws, subject)
+
+    def _chain_flaws(
+        self, verdict: Verdict, run_id: RunId, replay: RunId, bundle: Bundle, payload: bytes
+    ) -> Iterator[Flaw]:
+        """Hold a verdict against the run it lies beside and the replay it names."""
+        if verdict.bundle_digest != of_bytes(payload):
+            yield Flaw("other-bundle", f"it is about {verdict.bundle_digest}, got {of_bytes(payload)}")
+        elif (verdict.run_id, verdict.replay_run_id) != (run_id, replay):
+            yield Flaw("other-replay", f"it is of replay {verdict.replay_run_id} of run {verdict.run_id}")
+        if overall(verdict.outputs, verdict.unrecorded) != verdict.verdict and verdict.outputs:
+            yield Flaw("verdict-wrong", f"it says {verdict.verdict}, which does not follow from its outputs")
+        recorded = {a.name: a.pointer.digest for a in bundle.outputs if a.pointer is not None}
+        for output in verdict.outputs:
+            if output.name in recorded and output.recorded not in {recorded[output.name], None}:
+                yield Flaw("replay-differs", f"{output.name}: it says {output.recorded} was recorded")
+            if output.verdict == "identical" and output.recorded != output.got:
+                yield Flaw("verdict-wrong", f"{output.name}: identical, but {output.recorded} and {output.got}")
+        yield from self._replay_flaws(verdict, run_id)
+
+    def _replay_flaws(self, verdict: Verdict, run_id: RunId) -> Iterator[Flaw]:
+        """Hold a verdict against the record of its replay, where that is kept."""
+        replay = RunId(verdict.replay_run_id)
+        if not self._store.runs.exists(replay):
+            return
+        signed = self._view.open(self._store.runs.envelope(replay), None)
+        if signed.payload is None:
+            yield Flaw("replay-differs", "the record of its replay is not what was signed")
+            return
+        made = statement.load_bundle(signed.payload)
+        if made.replay_of != run_id or made.run_id != replay:
+            yield Flaw("other-replay", f"{replay} is no replay of {run_id}")
+        outputs = {artifact.name: artifact.pointer.digest for artifact in made.outputs if artifact.pointer is not None}
+        for output in verdict.outputs:
+            if output.name in outputs and output.got not in {outputs[output.name], None}:
+                message = f"{output.name}: it says the replay made {output.got}, which made {outputs[output.name]}"
+                yield Flaw("replay-differs", message)
+
+    def _summary_flaws(self, verdict: Verdict, run_id: RunId, replay: RunId) -> Iterator[Flaw]:
+        envelope = self._store.runs.summary(run_id, replay)
+        if envelope is None:
+            return
+        signed = self._view.open(envelope, None)
+        if signed.payload is None:
+            yield from signed.flaws
+        elif signed.payload != dump_summary(verdict):
+            yield Flaw("summary-differs", "its summary is not what follows from it")
 
     def _wanted(self, bundle: Bundle) -> tuple[dict[Digest, str], list[Problem]]:
         """Every object the record refers to, those of its manifests too; a manifest that cannot be read is left to the check."""
@@ -212,9 +331,7 @@ class _Check:
                 files = references.of_manifest(manifest.load(self._store.objects.read(digest)))
             except IntegrityError as error:
                 if error.code == "malformed-bundle":
-                    problems.append(
-                        Problem(code=error.code, subject=wanted[digest], message=str(error), exit_code=_WRONG)
-                    )
+                    problems.append(_problem(error.code, wanted[digest], str(error)))
                 continue
             wanted = {**files, **wanted}
         return wanted, problems
@@ -228,9 +345,9 @@ class _Check:
             found = self._checked[digest]
             if found is not None:
                 problem, detail = found
-                yield Problem(
-                    code=f"object-{problem}",
-                    subject=name,
-                    message=f"{digest}: {detail}",
-                    exit_code=_MISSING if problem == "missing" else _WRONG,
-                )
+                yield _problem(f"object-{problem}", name, f"{digest}: {detail}")
+
+
+def _refused(run_id: RunId, problems: list[Problem]) -> VerifiedRun:
+    """Tell of a run whose record cannot be read."""
+    return VerifiedRun(run_id=run_id, job=None, key_id=None, objects=0, findings=tuple(problems))

@@ -17,7 +17,16 @@ from reenact.model import verdict as verdict_module
 from reenact.model.bundle import Bundle
 from reenact.model.verdict import Verdict
 
-__all__ = ["PAYLOAD_TYPE", "STATEMENT_TYPE", "dump_bundle", "dump_verdict", "load_bundle", "load_verdict"]
+__all__ = [
+    "PAYLOAD_TYPE",
+    "STATEMENT_TYPE",
+    "dump",
+    "dump_bundle",
+    "dump_verdict",
+    "load_bundle",
+    "load_verdict",
+    "verdict_subjects",
+]
 
 STATEMENT_TYPE: Final = "https://in-toto.io/Statement/v1"
 PAYLOAD_TYPE: Final = "application/vnd.in-toto+json"
@@ -34,24 +43,29 @@ def _subjects(bundle: Bundle) -> list[dict[str, Any]]:
     return [{"name": name, "digest": {"sha256": digest[len(PREFIX) :]}} for name, digest in sorted(pointers)]
 
 
-def _dump(predicate_type: str, subjects: list[dict[str, Any]], predicate: object) -> bytes:
+def dump(predicate_type: str, subjects: list[dict[str, Any]], predicate: object) -> bytes:
+    """Give the canonical bytes of any statement."""
     statement = {"_type": STATEMENT_TYPE, "subject": subjects, "predicateType": predicate_type, "predicate": predicate}
     return canonical.dumps_plain(statement)
 
 
 def dump_bundle(bundle: Bundle) -> bytes:
     """Give the canonical statement bytes of a bundle; these are what is signed."""
-    return _dump(bundle_module.PREDICATE_TYPE, _subjects(bundle), bundle)
+    return dump(bundle_module.PREDICATE_TYPE, _subjects(bundle), bundle)
 
 
-def dump_verdict(verdict: Verdict) -> bytes:
-    """Give the canonical statement bytes of a verdict. Its subjects are the outputs that were judged identical or equivalent."""
-    subjects = [
+def verdict_subjects(verdict: Verdict) -> list[dict[str, Any]]:
+    """Name what a verdict is about: the outputs that the replay made; without any, the run's bundle."""
+    return [
         {"name": o.name, "digest": {"sha256": o.got[len(PREFIX) :]}}
         for o in verdict.outputs
         if o.got is not None and o.got.startswith(PREFIX)
     ] or [{"name": f"run:{verdict.run_id}", "digest": {"sha256": verdict.bundle_digest[len(PREFIX) :]}}]
-    return _dump(verdict_module.PREDICATE_TYPE, subjects, verdict)
+
+
+def dump_verdict(verdict: Verdict) -> bytes:
+    """Give the canonical statement bytes of a verdict."""
+    return dump(verdict_module.PREDICATE_TYPE, verdict_subjects(verdict), verdict)
 
 
 class _Head(msgspec.Struct, frozen=True):

@@ -13,83 +13,37 @@ import base64
 import contextlib
 import os
 import stat
-from typing import TYPE_CHECKING, Any, Final, NamedTuple
+from typing import TYPE_CHECKING, Final
 
-from reenact import atomic, canonical, clock
+from reenact import atomic, clock
 from reenact.atomic import AnyPath
-from reenact.errors import SignatureInvalid, StoreError
+from reenact.errors import StoreError
+from reenact.seal.public import ED25519_PREFIX, PublicKey
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey
 
-__all__ = ["PublicKey", "SigningKey", "key_folder", "key_places", "load_fingerprint_key", "load_signing_key"]
+    from reenact.seal.interface import Signer
 
-_ALGORITHM: Final = "ed25519"
+__all__ = [
+    "PublicKey",
+    "SigningKey",
+    "key_folder",
+    "key_places",
+    "load_fingerprint_key",
+    "load_signing_key",
+    "read_secret",
+]
+
 _FINGERPRINT_KEY_BYTES: Final = 32
 _PRIVATE: Final = 0o600
 _RAW_BYTES: Final = 32
-# RFC 8410 section 10: SubjectPublicKeyInfo and PrivateKeyInfo, before the 32 bytes of the key.
-_PUBLIC_DER: Final = bytes.fromhex("302a300506032b6570032100")
+# RFC 8410 section 10: PrivateKeyInfo, before the 32 bytes of the key.
 _PRIVATE_DER: Final = bytes.fromhex("302e020100300506032b657004220420")
 _PEM_BEGIN: Final = b"-----BEGIN PRIVATE KEY-----\n"
 _PEM_END: Final = b"\n-----END PRIVATE KEY-----\n"
-
-
-class PublicKey(NamedTuple):
-    """A public key with its validity."""
-
-    key_id: str
-    """SHA-256 of the DER SubjectPublicKeyInfo, in hex."""
-    der: bytes
-    valid_from: str
-    """RFC 3339, UTC."""
-
-    def record(self) -> bytes:
-        """Write it as it is kept in a store."""
-        return canonical.dumps_plain(
-            {
-                "algorithm": _ALGORITHM,
-                "key_id": self.key_id,
-                "public_key": base64.b64encode(self.der).decode("ascii"),
-                "valid_from": self.valid_from,
-            }
-        )
-
-    @classmethod
-    def parse(cls, record: bytes) -> PublicKey:
-        """Read a kept key; its id must be that of its bytes.
-
-        Raises:
-            SignatureInvalid: the record is malformed, or its id is not its key's.
-        """
-        import json  # noqa: PLC0415 - loaded anyway where this is used
-
-        try:
-            fields: dict[str, Any] = json.loads(record)
-            der = base64.b64decode(fields["public_key"], validate=True)
-            key_id, valid_from, algorithm = fields["key_id"], fields["valid_from"], fields["algorithm"]
-        except (ValueError, KeyError, TypeError, RecursionError) as error:
-            raise SignatureInvalid(f"a public key in the store cannot be read: {error}") from error
-        found = cls(key_id=_key_id(der), der=der, valid_from=valid_from)
-        if algorithm != _ALGORITHM or found.key_id != key_id or found.record() != record:
-            raise SignatureInvalid(f"the public key {key_id} in the store is not what its id says")
-        return found
-
-    def verify(self, signature: bytes, data: bytes) -> bool:
-        """Tell whether a signature over some bytes is this key's."""
-        from cryptography.exceptions import InvalidSignature  # noqa: PLC0415 - 18 ms where nothing is signed
-        from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PublicKey  # noqa: PLC0415
-
-        raw = self.der[len(_PUBLIC_DER) :]
-        if not self.der.startswith(_PUBLIC_DER) or len(raw) != _RAW_BYTES:
-            raise SignatureInvalid(f"the public key {self.key_id} is not an Ed25519 key")
-        try:
-            Ed25519PublicKey.from_public_bytes(raw).verify(signature, data)
-        except InvalidSignature:
-            return False
-        return True
 
 
 class SigningKey:
@@ -97,18 +51,11 @@ class SigningKey:
 
     def __init__(self, private: Ed25519PrivateKey, valid_from: str) -> None:
         self._private = private
-        der = _PUBLIC_DER + private.public_key().public_bytes_raw()
-        self.public = PublicKey(key_id=_key_id(der), der=der, valid_from=valid_from)
+        self.public = PublicKey.of(ED25519_PREFIX + private.public_key().public_bytes_raw(), valid_from)
 
     def sign(self, data: bytes) -> bytes:
         """Sign some bytes."""
         return self._private.sign(data)
-
-
-def _key_id(der: bytes) -> str:
-    import hashlib  # noqa: PLC0415 - loads the whole of OpenSSL, for which a job's start need not wait
-
-    return hashlib.sha256(der).hexdigest()
 
 
 def key_places(environment: Mapping[str, str], store_folder: AnyPath) -> list[str]:
@@ -149,12 +96,12 @@ def key_folder(environment: Mapping[str, str], store_folder: AnyPath) -> str:
 def _keep_secret(path: str, data: bytes) -> bytes:
     """Put a secret file unless there is one; give what is there then (another process may have been first)."""
     with contextlib.suppress(FileNotFoundError):
-        return _read_secret(path)
+        return read_secret(path)
     atomic.put_if_absent(path, data, mode=_PRIVATE)
-    return _read_secret(path)
+    return read_secret(path)
 
 
-def _read_secret(path: str) -> bytes:
+def read_secret(path: str) -> bytes:
     """Read a secret file; StoreError when it is not its owner's alone, OSError when it cannot be read."""
     descriptor = os.open(path, os.O_RDONLY | os.O_CLOEXEC)
     with open(descriptor, "rb") as file:
@@ -185,18 +132,30 @@ def load_fingerprint_key(folder: AnyPath, store_id: str) -> bytes:
     return key
 
 
-def load_signing_key(folder: AnyPath, store_id: str) -> SigningKey:
-    """Give the key that signs for a store, made on first use.
+def load_signing_key(folder: AnyPath, store_id: str, passphrase: bytes | None = None) -> Signer:
+    """Give the key that signs for a store, made on first use, without a passphrase then.
+
+    Args:
+        folder: Where private keys are.
+        store_id: The store's.
+        passphrase: Used where its owner has encrypted the key.
 
     Raises:
         StoreError: it cannot be read or made.
+        SignerUnavailable: it is encrypted, and the passphrase is not the right one.
     """
     from cryptography.hazmat.primitives.asymmetric.ed25519 import Ed25519PrivateKey  # noqa: PLC0415 - 18 ms
 
     path = os.path.join(folder, f"{store_id}.pem")
     try:
-        seed = _from_pem(_keep_secret(path, _to_pem(os.urandom(_RAW_BYTES))))
+        pem = _keep_secret(path, _to_pem(os.urandom(_RAW_BYTES)))
         made = clock.from_ns(os.stat(path).st_mtime_ns)
+        if not pem.startswith(_PEM_BEGIN):
+            from reenact.seal.pem import is_encrypted, load_private  # noqa: PLC0415 - its loaders are slow to import
+
+            if is_encrypted(pem):
+                return load_private(pem, passphrase, made, path)
+        seed = _from_pem(pem)
     except (OSError, ValueError) as error:
         raise StoreError(f"the private key {path} cannot be used: {error}") from error
     return SigningKey(Ed25519PrivateKey.from_private_bytes(seed), made)

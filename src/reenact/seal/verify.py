@@ -6,21 +6,17 @@ from collections.abc import Callable
 
 from reenact.errors import SignatureInvalid
 from reenact.seal.envelope import Envelope, Signature, dump, load, pre_authentication_encoding
-from reenact.seal.keys import PublicKey, SigningKey
+from reenact.seal.interface import Signer
+from reenact.seal.public import PublicKey
 
 __all__ = ["seal", "verify"]
 
 
-def seal(payload: bytes, payload_type: str, key: SigningKey) -> bytes:
-    """Sign a payload; give the envelope."""
-    signature = key.sign(pre_authentication_encoding(payload_type, payload))
-    return dump(
-        Envelope(
-            payload_type=payload_type,
-            payload=payload,
-            signatures=(Signature(key_id=key.public.key_id, signature=signature),),
-        )
-    )
+def seal(payload: bytes, payload_type: str, *signers: Signer) -> bytes:
+    """Sign a payload by each of the signers, one at least; give the envelope."""
+    signed = pre_authentication_encoding(payload_type, payload)
+    signatures = tuple(Signature(key_id=s.public.key_id, signature=s.sign(signed)) for s in signers)
+    return dump(Envelope(payload_type=payload_type, payload=payload, signatures=signatures))
 
 
 def verify(data: bytes, payload_type: str, find_key: Callable[[str], PublicKey | None]) -> tuple[bytes, str]:

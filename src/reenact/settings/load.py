@@ -11,7 +11,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from reenact.errors import SettingsError
-from reenact.settings.model import JOB, Capture, Declared, Redact, Replay, Settings, Storage
+from reenact.settings.model import JOB, Capture, Declared, Redact, Replay, Settings, Signing, Storage
 from reenact.settings.root import find_root
 from reenact.settings.section import Section
 from reenact.settings.values import Setting, text
@@ -23,6 +23,7 @@ SECTIONS: Final[dict[str, type[Section]]] = {
     "declared": Declared,
     "redact": Redact,
     "replay": Replay,
+    "signing": Signing,
     "storage": Storage,
 }
 STORE_KEY: Final = "store"

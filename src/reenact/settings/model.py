@@ -81,6 +81,21 @@ class Replay(Section):
     )
 
 
+class Signing(Section):
+    """Who signs records."""
+
+    signer: str = text(
+        "`ed25519` or `p256`: this user's own key of that kind, made on first use; `file:PATH`: a key in a PEM file;"
+        " `cmd:COMMAND`: a program that reads the bytes on its standard input and writes the signature.",
+        default="ed25519",
+    )
+    also: tuple[str, ...] = texts("Further signers of every record, written likewise.", default=())
+    public_keys: tuple[str, ...] = texts(
+        "Files with the public keys of those signers that are commands, in their order.", default=()
+    )
+    timeout_seconds: float = number_of_seconds("How long a command may take for one signature.", default=30.0)
+
+
 class Storage(Section):
     """How the store keeps bytes. Whatever these say, every object comes back byte for byte, and is checked when it is read."""
 
@@ -135,4 +150,5 @@ class Settings(NamedTuple):
     declared: Declared = Declared()
     redact: Redact = Redact()
     replay: Replay = Replay()
+    signing: Signing = Signing()
     storage: Storage = Storage()

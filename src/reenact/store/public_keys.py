@@ -10,10 +10,13 @@ __all__ = ["PublicKeyFolder"]
 
 _FOLDER: Final = "keys"
 _SUFFIX: Final = ".json"
+_EVENTS: Final = "log/keys"
+_DIGITS: Final = 12
+"""As the names of log entries have."""
 
 
 class PublicKeyFolder:
-    """Records of public keys: ``keys/<key id>.json``."""
+    """Records of public keys, ``keys/<key id>.json``, and copies of the log's entries about them, ``log/keys/<index>``."""
 
     def __init__(self, backend: Backend) -> None:
         self._backend = backend
@@ -33,6 +36,15 @@ class PublicKeyFolder:
     def ids(self) -> list[str]:
         """Give the ids of all keys, sorted."""
         return [name.removesuffix(_SUFFIX) for name in self._backend.names(_FOLDER) if name.endswith(_SUFFIX)]
+
+    def put_event(self, index: int, entry: bytes) -> bool:
+        """Put a copy of a log entry about a key where it is found without reading the log; tell whether it was put."""
+        return self._backend.put_if_absent(f"{_EVENTS}/{index:0{_DIGITS}d}", entry)
+
+    def events(self) -> list[tuple[int, bytes]]:
+        """Give the copies of log entries about keys, in the order of the log, each with its index."""
+        names = [n for n in self._backend.names(_EVENTS) if len(n) == _DIGITS and n.isdecimal()]
+        return [(int(name), self._backend.get(f"{_EVENTS}/{name}")) for name in names]
 
     @staticmethod
     def _key(key_id: str) -> str:

@@ -147,6 +147,20 @@ class Runs:
             if is_run_id(replay)
         ]
 
+    def put_summary(self, run_id: RunId, replay_run_id: RunId, envelope: bytes) -> bool:
+        """Put the sealed summary of a verdict; tell whether it was put. What an attempt left that never came to its verdict stays."""
+        return self._backend.put_if_absent(self._summary_key(run_id, replay_run_id), envelope)
+
+    def summary(self, run_id: RunId, replay_run_id: RunId) -> bytes | None:
+        """Give the sealed summary of a verdict; None when there is none."""
+        try:
+            return self._backend.get(self._summary_key(run_id, replay_run_id))
+        except KeyAbsent:
+            return None
+
+    def _summary_key(self, run_id: RunId, replay_run_id: RunId) -> str:
+        return self._key(run_id, f"summaries/{_checked(replay_run_id)}{_VERDICT_SUFFIX}")
+
     def _bundle_key(self, run_id: RunId) -> str:
         return self._key(run_id, "bundle.dsse.json.zst")
 

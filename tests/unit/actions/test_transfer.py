@@ -84,7 +84,7 @@ def test_a_run_arrives_as_it_was_with_what_belongs_to_it(settings: Settings, sto
         assert target.runs.envelope(run) == store.runs.envelope(run)
         assert target.runs.view(run, "inputs/pointers.jsonl") == store.runs.view(run, "inputs/pointers.jsonl")
     assert target.runs.verdicts(RunId(run_id(1))) == store.runs.verdicts(RunId(run_id(1)))
-    assert [(e.kind, e.run_id) for e in Log(target.backend).entries()] == [
+    assert [(e.kind, e.run_id) for e in Log(target.backend).entries() if e.kind != "key"] == [
         ("run", run_id(1)),
         ("verdict", run_id(1)),
         ("run", run_id(2)),
@@ -207,7 +207,7 @@ def test_bytes_under_a_false_name_do_not_arrive(
 def test_a_record_nobody_signed_or_logged_is_refused(settings: Settings, store: Store, away: str) -> None:
     add_run(store, 1)
     add_run(store, 2)
-    for entry in sorted((Path(store.location) / "log/entries").iterdir())[1:]:
+    for entry in sorted((Path(store.location) / "log/entries").iterdir())[2:]:
         entry.unlink()
     first, second = push(settings, ALL, to=away).runs
     assert (first.outcome, second.outcome, second.exit_code) == ("moved", "refused", 4)
@@ -285,7 +285,7 @@ def test_after_a_failure_at_any_write_another_attempt_goes_on(
     assert {run: target.runs.envelope(run) for run in target.runs.ids()} == {
         RunId(run_id(number)): store.runs.envelope(RunId(run_id(number))) for number in (1, 2)
     }
-    assert [entry.run_id for entry in Log(backend).entries()] == [run_id(1), run_id(2)]
+    assert [entry.run_id for entry in Log(backend).entries() if entry.kind != "key"] == [run_id(1), run_id(2)]
 
 
 def test_what_a_killed_process_left_is_cleared(tmp_path: Path) -> None:

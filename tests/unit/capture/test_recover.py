@@ -354,13 +354,13 @@ def test_a_full_disk_leaves_the_journal_to_the_next_command(settings: Settings, 
     add_run(store, 2)
     try:
         limited(300)
-        reasons = unfinished(store)
+        reasons = unfinished(store, Settings(root=store.location, store=store.location))
     finally:
         limited(-1)
     assert reasons.keys() == {run_id(1)}
     assert os.path.exists(f"{folder}/events")
     assert store.runs.ids() == [run_id(2)]
-    assert unfinished(store) == {}
+    assert unfinished(store, Settings(root=store.location, store=store.location)) == {}
     assert peek_bundle(store, RunId(run_id(1))).input_checksums == {"in.csv": of_bytes(b"x" * 5000)}
     assert [run.findings for run in verify(settings, (), everything=True, deep=True)] == [(), ()]
 

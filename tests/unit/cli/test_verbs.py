@@ -168,10 +168,11 @@ def test_verify_lists_what_is_wrong_with_each_run(store: Store, say: Any) -> Non
     status, out, _ = say("verify", "--all")
     lines = out.splitlines()
     assert status == 3
-    assert lines[0] == f"ok      {run_id(1)}  etl  3 objects"
-    assert lines[1] == f"not ok  {run_id(2)}  etl  3 objects"
+    assert lines[0] == f"ok      {run_id(1)}  etl  3 objects  entry 1"
+    assert lines[1] == f"not ok  {run_id(2)}  etl  3 objects  entry 2"
     assert lines[2].startswith("        object-missing: output lost.csv: sha256:")
-    assert lines[3] == "2 runs verified, 1 not ok"
+    assert lines[3].startswith("signed by keys this store names itself; not trusted by you")
+    assert lines[4] == "2 runs verified, 1 not ok"
     assert say("verify", run_id(1))[0] == 0
     status, out, _ = say("verify", "--all", "--json")
     assert (status, [len(run["findings"]) for run in json.loads(out)]) == (3, [0, 1])

@@ -13,6 +13,7 @@ import pytest
 
 from reenact.store.access import Access, connect, guarded
 from reenact.store.backends.cache import CachingBackend
+from reenact.store.backends.encrypted import EncryptedBackend
 from reenact.store.backends.folder import FolderBackend
 from reenact.store.backends.forwarding import ForwardingBackend
 from reenact.store.backends.listed import ListedBackend
@@ -21,12 +22,14 @@ from reenact.store.backends.object_store import ObjectStoreBackend
 from reenact.store.backends.relay import RelayedBackend
 from reenact.store.backends.retry import RetryingBackend
 from reenact.store.backends.throttle import Pace, ThrottledBackend
+from reenact.store.crypt.keyring import new_key_ring
 from reenact.store.interface import Backend
 from reenact.testing.backend import BackendContract
 from reenact.testing.faults import FaultyBackend, by_chance
 from tests.servers.gateway import Bucket
 
 _MEMORY_DISK = Path("/dev/shm")
+_STORE_ID = "00000000-0000-4000-8000-000000000001"
 _numbers = itertools.count()
 
 
@@ -56,6 +59,22 @@ class TestMemory(BackendContract):
     @pytest.fixture
     def backend(self) -> Backend:
         return MemoryBackend()
+
+
+class TestEncryptedFolder(BackendContract):
+    @pytest.fixture
+    def backend(self, tmp_path: Path) -> Backend:
+        root = tmp_path / "store"
+        root.mkdir()
+        return EncryptedBackend(FolderBackend(root), new_key_ring(_STORE_ID), str(tmp_path / "staging"))
+
+
+class TestEncryptedMemory(BackendContract):
+    """Where the other backend has no staging folder."""
+
+    @pytest.fixture
+    def backend(self, tmp_path: Path) -> Backend:
+        return EncryptedBackend(MemoryBackend(), new_key_ring(_STORE_ID), str(tmp_path / "staging"))
 
 
 class TestForwarding(BackendContract):
@@ -120,6 +139,17 @@ class TestAsForAStoreInABucket(TestFaulty):
         faulty = ThrottledBackend(FaultyBackend(MemoryBackend(), by_chance(request.param)), Pace(1e9), 4)
         patient = RetryingBackend(faulty, 3600.0, sleep=lambda _: None)
         return guarded(patient, Access(), str(tmp_path / "cache"), remote=True)
+
+
+class TestEncryptedForAStoreInABucket(TestFaulty):
+    """Trying again below the encryption puts the same bytes, so a lost answer is told from a lost race."""
+
+    @pytest.fixture(params=range(3))
+    def backend(self, request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
+        faulty = FaultyBackend(MemoryBackend(), by_chance(request.param))
+        patient = ListedBackend(RetryingBackend(faulty, 3600.0, sleep=lambda _: None))
+        sealed = EncryptedBackend(patient, new_key_ring(_STORE_ID), str(tmp_path / "staging"))
+        return guarded(sealed, Access(), str(tmp_path / "cache"), remote=True)
 
 
 @pytest.mark.slow

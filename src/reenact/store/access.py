@@ -1,7 +1,7 @@
 """How a store is reached, as values, and the backends put together that way.
 
-From the place outwards: the connection, the pace, trying again, looking ahead, what is kept on this host, and the refusal to
-write. Each is a backend before a backend.
+From the place outwards: the connection, the pace, trying again, looking ahead, decryption (:mod:`reenact.store.opening`), what
+is kept on this host, and the refusal to write. Each is a backend before a backend.
 """
 
 from __future__ import annotations
@@ -30,12 +30,13 @@ class Access(NamedTuple):
 
 
 def connect(url: str, access: Access) -> Backend:
-    """Give a backend for a store in a bucket, without what is kept on this host.
+    """Give a backend for a store in a bucket, without what is kept on this host and what is encrypted.
 
     Raises:
         StoreError: there can be no connection, for the reason given.
     """
-    from reenact.store.backends.object_store import ObjectStoreBackend  # noqa: PLC0415 - only for stores in buckets
+    from reenact.store.backends.listed import ListedBackend  # noqa: PLC0415 - only for stores in buckets
+    from reenact.store.backends.object_store import ObjectStoreBackend  # noqa: PLC0415
     from reenact.store.backends.relay import RelayedBackend  # noqa: PLC0415
     from reenact.store.backends.remote import RemoteBackend  # noqa: PLC0415
     from reenact.store.backends.retry import RetryingBackend  # noqa: PLC0415
@@ -51,7 +52,9 @@ def connect(url: str, access: Access) -> Backend:
         return RelayedBackend(url, patience_seconds=patience, pace_bytes=access.max_rate_bytes)
 
     connection = RemoteBackend(direct, relayed)
-    return RetryingBackend(ThrottledBackend(connection, pace, access.requests_at_once, files=False), patience)
+    throttled = ThrottledBackend(connection, pace, access.requests_at_once, files=False)
+    # Looking ahead goes by the names that the place lists, so it comes before those are translated.
+    return ListedBackend(RetryingBackend(throttled, patience))
 
 
 def guarded(backend: Backend, access: Access, cache: str, *, remote: bool) -> Backend:
@@ -63,13 +66,11 @@ def guarded(backend: Backend, access: Access, cache: str, *, remote: bool) -> Ba
         cache: This host's folder for derived files of the store.
         remote: Whether the place is far away.
     """
-    if remote:
+    if remote and access.cache_max_bytes:
         from reenact.store.backends.cache import CachingBackend  # noqa: PLC0415 - only for stores in buckets
-        from reenact.store.backends.listed import ListedBackend  # noqa: PLC0415
 
-        backend = ListedBackend(backend)
-        if access.cache_max_bytes:
-            backend = CachingBackend(backend, os.path.join(cache, "values"), access.cache_max_bytes)
+        # After decryption: pieces of a value from before and after it was encrypted anew must not meet.
+        backend = CachingBackend(backend, os.path.join(cache, "values"), access.cache_max_bytes)
     if access.read_only:
         from reenact.store.backends.read_only import ReadOnlyBackend  # noqa: PLC0415 - hardly ever
 

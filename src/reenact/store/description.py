@@ -16,6 +16,7 @@ from reenact.errors import StoreError
 __all__ = [
     "DESCRIPTION",
     "FORMAT",
+    "KEYS_FOLDER",
     "SCHEME",
     "Description",
     "is_remote",
@@ -32,6 +33,8 @@ DESCRIPTION: Final = "store.json"
 FORMAT: Final = 1
 """The layout this version reads and writes."""
 _ID: Final = re.compile(r"[0-9a-f]{8}(-[0-9a-f]{4}){3}-[0-9a-f]{12}")
+KEYS_FOLDER: Final = "encryption"
+"""Where the keys of an encrypted store are, wrapped."""
 SCHEME: Final = "age-aes256gcm-v1"
 """The way of encryption this version knows: docs/spec/encryption.md."""
 _KNOWN: Final = ((None, "plain"), (SCHEME, "keyed"))

@@ -7,11 +7,12 @@ from __future__ import annotations
 
 import contextlib
 import os
+from collections.abc import Sequence
 from functools import cached_property
 from typing import TYPE_CHECKING
 
 from reenact import atomic
-from reenact.errors import KeyAbsent, StoreError
+from reenact.errors import KeyAbsent, StoreError, StoreKeysChanged
 from reenact.ids import RunId
 from reenact.store.access import Access, connect, guarded
 from reenact.store.backends.folder import FolderBackend
@@ -19,6 +20,8 @@ from reenact.store.delta_policy import DeltaPolicy
 from reenact.store.description import (
     DESCRIPTION,
     FORMAT,
+    KEYS_FOLDER,
+    SCHEME,
     Description,
     is_remote,
     journals_folder,
@@ -29,7 +32,7 @@ from reenact.store.description import (
 from reenact.store.failures import store_error
 from reenact.store.index import ObjectIndex
 from reenact.store.interface import Backend
-from reenact.store.local import cache_folder, stat_cache_name, temporary_folder
+from reenact.store.local import cache_folder, private_folder, stat_cache_name, temporary_folder
 from reenact.store.public_keys import PublicKeyFolder
 from reenact.store.runs import Runs
 from reenact.store.statcache import StatCache
@@ -37,6 +40,7 @@ from reenact.store.versions import Versions
 from reenact.store.writer import ObjectWriter, temporary_prefix
 
 if TYPE_CHECKING:
+    from reenact.store.backends.encrypted import EncryptedBackend
     from reenact.store.objects import ObjectReader
 
 __all__ = ["FORMAT", "Store", "open_store"]
@@ -55,6 +59,7 @@ class Store:
         deltas: DeltaPolicy = DeltaPolicy(),  # noqa: B008 - frozen
         access: Access = Access(),  # noqa: B008 - frozen
         staging: str | None = None,
+        sealed: EncryptedBackend | None = None,
     ) -> None:
         """Put a store together; see :func:`open_store`.
 
@@ -66,6 +71,7 @@ class Store:
             deltas: What its writers may keep as deltas.
             access: How it is reached; told for whoever opens it again.
             staging: Local folder for files that are being made, where the backend has none; made when needed.
+            sealed: What encrypts and decrypts its values; None where nothing does.
         """
         self.backend = backend
         self.id = store_id
@@ -74,6 +80,7 @@ class Store:
         self.deltas = deltas
         self.access = access
         self._staging_folder = staging
+        self.sealed = sealed
         self.runs = Runs(backend)
         self.keys = PublicKeyFolder(backend)
         self._index = ObjectIndex(backend, os.path.join(cache, "objects.sqlite"))
@@ -124,18 +131,10 @@ class Store:
         Raises:
             StoreError: the store cannot be written.
         """
-        folder = self.staging()
-        prefix = temporary_prefix(run_id)
-        deleted = 0
-        try:
-            for name in os.listdir(folder):
-                if name.startswith(prefix):
-                    with contextlib.suppress(FileNotFoundError):
-                        os.unlink(os.path.join(folder, name))
-                        deleted += 1
-        except OSError as error:
-            raise store_error(error, f"clear {folder}") from error
-        return deleted
+        folders = {self.staging()}
+        if self.sealed is not None and (encrypted := self.sealed.inner.staging()) is not None:
+            folders.add(encrypted)
+        return sum(_clear(folder, temporary_prefix(run_id)) for folder in folders)
 
     def close(self) -> None:
         """Close the caches; the next use opens them again."""
@@ -160,12 +159,26 @@ class Store:
         return folder
 
 
+def _clear(folder: str, prefix: str) -> int:
+    deleted = 0
+    try:
+        for name in os.listdir(folder):
+            if name.startswith(prefix):
+                with contextlib.suppress(FileNotFoundError):
+                    os.unlink(os.path.join(folder, name))
+                    deleted += 1
+    except OSError as error:
+        raise store_error(error, f"clear {folder}") from error
+    return deleted
+
+
 def open_store(
     location: str,
     *,
     create: bool,
     deltas: DeltaPolicy = DeltaPolicy(),  # noqa: B008 - frozen
     access: Access = Access(),  # noqa: B008 - frozen
+    encrypt_to: Sequence[str] = (),
 ) -> Store:
     """Open the store at a location: the path of a folder, or the URL of a place in a bucket.
 
@@ -174,35 +187,68 @@ def open_store(
         create: Make it when it is not there; safe when several processes do.
         deltas: What writers may keep as deltas.
         access: How to reach it.
+        encrypt_to: Recipients of age: a store that is made is encrypted, and they can read it. One that is there must be
+            encrypted, and is left as it is.
 
     Raises:
         StoreError: there is none, it cannot be made, or it is of a kind or version this program does not know.
+        StoreLocked: it is encrypted, and no identity at hand is for it.
+        StoreKeysChanged: it is encrypted, and its keys are not those it had.
+        UsageError: a recipient is none.
     """
     remote = is_remote(location)
     if not remote:
         location = os.path.abspath(location)
     backend = connect(location, access) if remote else FolderBackend(location)
-    told, description = _described(backend, create=create and not access.read_only)
-    if told.encryption is not None:
-        raise StoreError(
-            f"the store at {location} is encrypted, which this program cannot read", hint="upgrade reenact"
-        )
+    told, description = _described(backend, encrypt_to, create=create and not access.read_only)
+    _check_encryption(told, backend, wanted=bool(encrypt_to))
     private = private_folders(told, os.environ)
     cache = private[1] if private else cache_folder(location, told.id, os.environ)
+    staging = os.path.join(private[0], "staging") if private else None
     if remote:
         _keep_description(backend.location, description)
+    sealed = None
+    if told.encryption is not None and staging is not None:
+        for folder in private:
+            private_folder(folder)
+        sealed = _unlocked(backend, told, staging)
     return Store(
-        backend=guarded(backend, access, cache, remote=remote),
+        backend=guarded(sealed or backend, access, cache, remote=remote),
         store_id=told.id,
         journals=journals_folder(location, told, os.environ),
         cache=cache,
         deltas=deltas,
         access=access,
-        staging=os.path.join(private[0], "staging") if private else None,
+        staging=staging,
+        sealed=sealed,
     )
 
 
-def _described(backend: Backend, *, create: bool) -> tuple[Description, bytes]:
+def _check_encryption(told: Description, backend: Backend, *, wanted: bool) -> None:
+    """Refuse a store that is not encrypted though it should be, or once was."""
+    if told.encryption is not None:
+        return
+    if wanted:
+        raise StoreError(
+            f"the store at {backend.location} is there already, and not encrypted",
+            hint="what is in it stays readable to whoever has it; make another store, and record there",
+        )
+    # In a bucket that would be one request more for every command; storage.encryption = "required" guards both.
+    if not is_remote(backend.location) and backend.names(f"{KEYS_FOLDER}/{told.id}"):
+        raise StoreKeysChanged(
+            f"the store at {backend.location} has the keys of an encrypted store, and says that it is none",
+            hint=f"restore its {DESCRIPTION} from a copy you trust",
+        )
+
+
+def _unlocked(backend: Backend, told: Description, staging: str) -> EncryptedBackend:
+    from reenact.store.backends.encrypted import EncryptedBackend  # noqa: PLC0415 - for encrypted stores only
+    from reenact.store.crypt.unlocking import unlock  # noqa: PLC0415 - same
+
+    return EncryptedBackend(backend, unlock(backend, told.id, os.environ), staging)
+
+
+def _described(backend: Backend, encrypt_to: Sequence[str], *, create: bool) -> tuple[Description, bytes]:
     """Read what a store says of itself, after it was made where that is wanted."""
     try:
         description = backend.get(DESCRIPTION)
@@ -212,23 +258,30 @@ def _described(backend: Backend, *, create: bool) -> tuple[Description, bytes]:
                 f"there is no store at {backend.location}",
                 hint="name one with --store or REENACT_STORE, or make one: reenact init",
             ) from None
-        description = _create(backend)
+        description = _create(backend, encrypt_to)
     return parse_description(description, backend.location), description
 
 
-def _create(backend: Backend) -> bytes:
+def _create(backend: Backend, encrypt_to: Sequence[str]) -> bytes:
     """Make a store, or lose to another process that does; give its description."""
     from reenact import canonical  # noqa: PLC0415 - only where a store is made
 
+    store_id = _new_id()
+    keys: dict[str, bytes] = {}
+    if encrypt_to:
+        from reenact.store.crypt.unlocking import first_record  # noqa: PLC0415 - for encrypted stores only
+
+        keys = first_record(store_id, encrypt_to)
     description = {
         "format": FORMAT,
-        "id": _new_id(),
-        "digest_names": "plain",
-        "encryption": None,
+        "id": store_id,
+        "digest_names": "keyed" if encrypt_to else "plain",
+        "encryption": SCHEME if encrypt_to else None,
     }
     if isinstance(backend, FolderBackend):
         _make_folder(backend.location)
-    backend.put_if_absent(DESCRIPTION, canonical.dumps_plain(description) + b"\n")
+    # Keys are under the id of their store: whoever loses the race leaves none that could be taken for the winner's.
+    backend.put_group(keys, DESCRIPTION, canonical.dumps_plain(description) + b"\n")
     return backend.get(DESCRIPTION)
 
 

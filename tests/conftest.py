@@ -3,11 +3,18 @@
 from __future__ import annotations
 
 import os
+import signal
 from collections.abc import Iterator
 
 import pytest
 
 from tests.servers.gateway import Bucket, shared_gateway
+
+
+def pytest_configure() -> None:
+    """Heed Ctrl-C again where the tests run in the background of a script, which ignores it for all it starts (POSIX 2.11)."""
+    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+        signal.signal(signal.SIGINT, signal.default_int_handler)
 
 
 @pytest.fixture(scope="session")

@@ -279,8 +279,14 @@ class FileStates:
             if not stat.S_ISDIR(self._files.lstat(folder).st_mode):
                 return False
         except OSError:
-            return False
+            return self._is_coming(folder)
         return self._files.writable(folder)
+
+    def _is_coming(self, folder: str) -> bool:
+        """Tell whether a folder that is not there may be so when the kernel looks: another thread's call was let through."""
+        return folder in self.made or any(
+            folder == name or folder.startswith(f"{name}/") for call in self._unsettled for name in call.arrivals
+        )
 
     def made_node(self, actor: str, path: str) -> None:
         """A folder, a link, a fifo or a socket is about to be made."""

@@ -26,6 +26,8 @@ class Unsettled(Protocol):
     """Who called: has it called again, then the result is there to be seen."""
     names: tuple[str, ...]
     """Canonical names that lead elsewhere, or nowhere, if it happens."""
+    arrivals: tuple[str, ...]
+    """Those of them that lead to something, if it happens."""
     path: str
     """The canonical path at which it destroys bytes."""
     losses: list[tuple[str, Seen]]
@@ -55,11 +57,12 @@ def _same_file(first: Stat, second: Stat) -> bool:
 class Removal:
     """unlink, rmdir, or a move to where nothing is recorded."""
 
-    __slots__ = ("actor", "losses", "names", "path", "source", "thread")
+    __slots__ = ("actor", "arrivals", "losses", "names", "path", "source", "thread")
 
     def __init__(self, thread: int, actor: str, path: str, source: Stat, losses: list[tuple[str, Seen]]) -> None:
         self.thread, self.actor, self.path, self.source, self.losses = thread, actor, path, source, losses
         self.names: tuple[str, ...] = (path,)
+        self.arrivals: tuple[str, ...] = ()
 
     def has_happened(self, files: FileSystem) -> bool:
         """The name is gone, or another file's by now."""
@@ -81,11 +84,12 @@ class Removal:
 class Truncation:
     """An open that empties a file: it may still be refused (a running program, too many open files)."""
 
-    __slots__ = ("losses", "names", "path", "source", "thread")
+    __slots__ = ("arrivals", "losses", "names", "path", "source", "thread")
 
     def __init__(self, thread: int, path: str, source: Stat, losses: list[tuple[str, Seen]]) -> None:
         self.thread, self.path, self.source, self.losses = thread, path, source, losses
         self.names: tuple[str, ...] = ()
+        self.arrivals: tuple[str, ...] = ()
 
     def has_happened(self, files: FileSystem) -> bool:
         """Emptying a file, even an empty one, sets its times."""
@@ -107,12 +111,13 @@ class Truncation:
 class Rename:
     """A rename, or an exchange, of a file or of a folder with all that is in it."""
 
-    __slots__ = ("actor", "flags", "losses", "names", "old", "path", "source", "thread", "tree")
+    __slots__ = ("actor", "arrivals", "flags", "losses", "names", "old", "path", "source", "thread", "tree")
 
     def __init__(self, thread: int, actor: str, old: str, new: str, source: Stat, tree: list[str], flags: int) -> None:
         self.thread, self.actor, self.old, self.path = thread, actor, old, new
         self.source, self.tree, self.flags = source, tree, flags
         self.names: tuple[str, ...] = (old, new)
+        self.arrivals: tuple[str, ...] = (new,)
         self.losses: list[tuple[str, Seen]] = []
 
     @property

@@ -1,0 +1,44 @@
+"""Calls of several threads at once: what one was let through to do, and has not done yet, when another calls."""
+
+from __future__ import annotations
+
+import os
+
+import pytest
+
+from tests.model_tree import ModelTree
+from tests.recording import Call, Recording
+
+NEW = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+
+
+@pytest.mark.parametrize("slow", [True, False])
+@pytest.mark.parametrize(
+    "below", [Call(2, "mkdir", ("/out/part",)), Call(2, "open", ("/out/part", NEW, b"x"))], ids=lambda call: call.name
+)
+def test_what_is_made_in_a_folder_that_is_just_being_made_is_the_runs(below: Call, slow: bool) -> None:
+    """Writers of partitioned tables make their folders side by side; a replay must not find one of them there."""
+    recording = Recording(ModelTree())
+    recording.run(Call(1, "mkdir", ("/out",), delayed=slow), below, Call(2, "stat", ("/out/part", True)))
+    assert recording.observation.made == {"/out", "/out/part"}
+    assert "/out/part" not in recording.observation.paths
+
+
+@pytest.mark.parametrize("slow", [True, False])
+def test_what_is_made_in_a_folder_that_is_just_being_moved_there_is_the_runs(slow: bool) -> None:
+    tree = ModelTree()
+    tree.call("mkdir", "/old")
+    recording = Recording(tree)
+    recording.run(
+        Call(1, "rename", ("/old", "/new"), delayed=slow),
+        Call(2, "mkdir", ("/new/part",)),
+        Call(2, "stat", ("/new/part", True)),
+    )
+    assert recording.observation.made == {"/new", "/new/part"}
+    assert "/new/part" not in recording.observation.paths
+
+
+def test_what_cannot_be_made_because_its_folder_is_not_there_is_not_made() -> None:
+    recording = Recording(ModelTree())
+    recording.run(Call(1, "mkdir", ("/none/part",)))
+    assert recording.observation.made == set()

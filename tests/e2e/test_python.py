@@ -92,6 +92,27 @@ print(len(sums), "groups")
     check_reproduced(desk, job)
 
 
+def test_threads_that_make_folders_side_by_side_are_reproduced(desk: Desk) -> None:
+    """As writers of partitioned tables do: each makes its own folder, and what is above it where that is not there."""
+    script = """\
+import os, threading
+def write(name, start):
+    start.wait()
+    for top in range(25):
+        os.makedirs(f"out/{top}/{name}", exist_ok=True)
+        with open(f"out/{top}/{name}/part", "x") as file:
+            file.write(name)
+start = threading.Barrier(4)
+threads = [threading.Thread(target=write, args=(name, start)) for name in "abcd"]
+for thread in threads:
+    thread.start()
+for thread in threads:
+    thread.join()
+"""
+    parts = tuple(f"out/{top}/{name}/part" for top in range(25) for name in "abcd")
+    check_reproduced(desk, Job(name="folders", argv=("@python", "etl.py"), files={"etl.py": script}, makes=parts))
+
+
 @pytest.mark.parametrize("method", ["spawn", "fork", "forkserver"])
 def test_worker_processes_are_reproduced_whatever_way_they_start(desk: Desk, method: str) -> None:
     script = f"""\

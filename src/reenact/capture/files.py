@@ -18,7 +18,7 @@ from typing import Any, Final
 
 from reenact.capture.interface import FileSystem, Preimages, Stat
 from reenact.capture.ledger import Ledger
-from reenact.capture.unsettled import Removal, Rename, Truncation, Unsettled
+from reenact.capture.unsettled import Making, Removal, Rename, Truncation, Unsettled
 from reenact.capture.walk import Walker
 
 __all__ = ["CERTAIN", "LAST", "FileStates"]
@@ -225,8 +225,8 @@ class FileStates:
                 return
             if not flags & os.O_CREAT:
                 ledger.missing(where)
-            elif self._parent_writable(where):
-                ledger.make(actor, where)
+            else:
+                self._make(thread, actor, where)
             return
         if exclusive or not stat.S_ISREG(state.st_mode):
             return  # EEXIST, EISDIR, or a pipe
@@ -273,13 +273,13 @@ class FileStates:
 
     # --- making names
 
-    def _parent_writable(self, path: str) -> bool:
-        folder = path.rpartition("/")[0] or "/"
+    def _takes_names(self, folder: str) -> bool | None:
+        """Tell whether names can be made in a folder; None when it is not there."""
         try:
             if not stat.S_ISDIR(self._files.lstat(folder).st_mode):
                 return False
         except OSError:
-            return self._is_coming(folder)
+            return True if self._is_coming(folder) else None
         return self._files.writable(folder)
 
     def _is_coming(self, folder: str) -> bool:
@@ -288,25 +288,37 @@ class FileStates:
             folder == name or folder.startswith(f"{name}/") for call in self._unsettled for name in call.arrivals
         )
 
-    def made_node(self, actor: str, path: str) -> None:
+    def _make(self, thread: int, actor: str, path: str) -> None:
+        """A name is about to be made, where nothing is."""
+        possible = self._takes_names(path.rpartition("/")[0] or "/")
+        if possible:
+            self._ledger.make(actor, path)
+        elif possible is None and thread != CERTAIN:
+            self._unsettled.append(Making(thread, actor, path))
+
+    def made_node(self, actor: str, path: str, thread: int = CERTAIN) -> None:
         """A folder, a link, a fifo or a socket is about to be made."""
         where, state = self._walk(path.rstrip("/"), follow=False)
-        if state is None and not self._special(where) and self._parent_writable(where):
-            self._ledger.make(actor, where)
+        if state is None and not self._special(where):
+            self._make(thread, actor, where)
             self._done.clear()
 
-    def linked(self, actor: str, old: str, new: str, follow: bool) -> None:
+    def linked(self, actor: str, old: str, new: str, follow: bool, thread: int = CERTAIN) -> None:
         """A second name for a file is about to be made."""
         source, found = self._walk(old, follow)
         where, there = self._walk(new, follow=False)
-        if there is not None or self._special(where) or not self._parent_writable(where):
+        possible = self._takes_names(where.rpartition("/")[0] or "/")
+        if there is not None or self._special(where) or possible is False:
             return
         if found is None and not self._special(source) and not source.endswith(_UNNAMED):
             return
         if found is not None and stat.S_ISDIR(found.st_mode):
             return
         self._ledger.need_content(source)
-        self._ledger.link(actor, source, where)
+        if possible:
+            self._ledger.link(actor, source, where)
+        else:
+            self._make(thread, actor, where)
         self._done.clear()
 
     # --- removing and moving names

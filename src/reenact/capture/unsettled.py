@@ -13,7 +13,7 @@ from typing import Final, Protocol
 from reenact.capture.interface import FileSystem, Stat
 from reenact.capture.ledger import Ledger, Seen
 
-__all__ = ["Removal", "Rename", "Truncation", "Unsettled"]
+__all__ = ["Making", "Removal", "Rename", "Truncation", "Unsettled"]
 
 _WHITEOUT: Final = 4
 """RENAME_WHITEOUT: a device file takes the old name."""
@@ -52,6 +52,30 @@ def _now(files: FileSystem, path: str) -> Stat | None:
 
 def _same_file(first: Stat, second: Stat) -> bool:
     return (first.st_ino, first.st_dev) == (second.st_ino, second.st_dev)
+
+
+class Making:
+    """A name that is to be made in a folder that was not there: another thread may make that first."""
+
+    __slots__ = ("actor", "arrivals", "losses", "names", "path", "thread")
+
+    def __init__(self, thread: int, actor: str, path: str) -> None:
+        self.thread, self.actor, self.path = thread, actor, path
+        self.names: tuple[str, ...] = (path,)
+        self.arrivals: tuple[str, ...] = (path,)
+        self.losses: list[tuple[str, Seen]] = []
+
+    def has_happened(self, files: FileSystem) -> bool:
+        """The name is there."""
+        return _now(files, self.path) is not None
+
+    def apply(self, ledger: Ledger) -> None:
+        """It is the run's, unless it came there in another way that is known."""
+        if self.path not in ledger.made and self.path not in ledger.entries:
+            ledger.make(self.actor, self.path)
+
+    def refuse(self, ledger: Ledger) -> None:
+        """Nothing was made, and nothing is known of what would have been there."""
 
 
 class Removal:

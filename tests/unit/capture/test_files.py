@@ -38,6 +38,22 @@ def test_what_is_made_in_a_folder_that_is_just_being_moved_there_is_the_runs(slo
     assert "/new/part" not in recording.observation.paths
 
 
+@pytest.mark.parametrize(
+    "below", [Call(1, "mkdir", ("/out/part",), delayed=True), Call(1, "open", ("/out/part", NEW, b"x"), delayed=True)]
+)
+def test_what_is_made_in_a_folder_that_another_thread_makes_first_is_the_runs(below: Call) -> None:
+    """The call comes first, and is done second."""
+    recording = Recording(ModelTree())
+    recording.step(below)
+    recording.step(Call(2, "mkdir", ("/out",), delayed=True))
+    recording._do(2)
+    recording._do(1)
+    recording.step(Call(2, "stat", ("/out/part", True)))
+    recording.finish()
+    assert recording.observation.made == {"/out", "/out/part"}
+    assert "/out/part" not in recording.observation.paths
+
+
 def test_what_cannot_be_made_because_its_folder_is_not_there_is_not_made() -> None:
     recording = Recording(ModelTree())
     recording.run(Call(1, "mkdir", ("/none/part",)))

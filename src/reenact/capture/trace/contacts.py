@@ -128,6 +128,6 @@ class Contacts:
         path = self._path(thread, address.name) if address.kind == "unix" else ""
         for observer, name in self._covering(actor):
             if address.kind == "unix":
-                observer.states.made_node(name, path)
+                observer.states.made_node(name, path, thread)
             elif address.kind == "unix-abstract":
                 observer.bound.add(address.name)

@@ -345,12 +345,12 @@ class Supervisor:
         old, new = self._path(thread, call, arguments), self._path(thread, call, arguments, second=True)
         follow = bool(self._flags(call, arguments) & _AT_SYMLINK_FOLLOW)
         for observer, name in self.covering(actor):
-            observer.states.linked(name, old, new, follow)
+            observer.states.linked(name, old, new, follow, thread)
 
     def _on_symlink(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> None:  # noqa: ARG002
         path = self._path(thread, call, arguments)
         for observer, name in self.covering(actor):
-            observer.states.made_node(name, path)
+            observer.states.made_node(name, path, thread)
 
     _on_make = _on_symlink
 

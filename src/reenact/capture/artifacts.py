@@ -11,9 +11,9 @@ import msgspec
 
 from reenact.capture.classify import Classifier, is_by_product
 from reenact.capture.intake import Content, Intake, user_attributes
-from reenact.capture.media import is_code, media_type
 from reenact.capture.observation import Observation, PathRecord
 from reenact.capture.scratch import Scratch
+from reenact.compare.media import is_code, media_type
 from reenact.digests import Digest
 from reenact.model.artifact import Access, Artifact, Entry, EntryType, Need, Origin, Pointer
 from reenact.model.paths import relative_name, to_text

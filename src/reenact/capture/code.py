@@ -15,7 +15,7 @@ import msgspec
 from reenact.capture import git_folder
 from reenact.capture.child import Child
 from reenact.capture.git_folder import Repository
-from reenact.capture.media import is_code
+from reenact.compare.media import is_code
 from reenact.model.code import Code
 from reenact.model.paths import relative_name, to_text
 from reenact.settings.job import script_of

@@ -32,8 +32,8 @@ from reenact.capture.earlier import Earlier
 from reenact.capture.freeze import Frozen, freeze, stream_of
 from reenact.capture.intake import Content, Intake
 from reenact.capture.journal import decode, reason_left
-from reenact.capture.media import media_type
 from reenact.capture.observation import Observation
+from reenact.compare.media import media_type
 from reenact.digests import Digest
 from reenact.errors import ReenactError
 from reenact.model import manifest

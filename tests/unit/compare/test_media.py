@@ -13,7 +13,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reenact.capture.media import HEAD_BYTES, OCTETS, is_code, media_type
+from reenact.compare.media import HEAD_BYTES, OCTETS, is_code, media_type
 
 
 @pytest.mark.parametrize(

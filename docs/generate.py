@@ -17,6 +17,7 @@ from reenact.model.schema import SCHEMAS, json_schema
 from reenact.seal.flaws import FLAWS
 from reenact.settings.load import DEFAULT_STORE, SECTIONS, variable_of
 from reenact.settings.model import JOB
+from reenact.settings.outputs import RULE_KEYS
 from reenact.settings.values import Setting
 
 __all__ = ["lagging", "pages"]
@@ -111,6 +112,20 @@ def _settings() -> str:
             *head,
             *_rows(model.keys, f"{section}."),
         ]
+    lines += [
+        "",
+        '## [outputs."PATTERN"]',
+        "",
+        (
+            "What counts as equal for the outputs whose names fit a pattern: `*` is any text without `/`, `**` any text, `?` one"
+            " character; a pattern that ends in `/` makes one of all the files below that folder. The first section that fits holds."
+            " Only in the file; see [decide what counts as equal](../how-to/decide-what-counts-as-equal.md)."
+        ),
+        "",
+        "| key | value | what it is for |",
+        "|---|---|---|",
+        *(f"| `{name}` | {kind} | {documentation} |" for name, (_, kind, documentation) in RULE_KEYS.items()),
+    ]
     return "\n".join(lines) + "\n"
 
 

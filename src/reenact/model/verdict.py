@@ -7,6 +7,7 @@ from typing import Literal
 import msgspec
 
 from reenact.digests import Digest
+from reenact.model.policy import Equivalence, Policy, Relaxation
 
 __all__ = ["PREDICATE_TYPE", "OutputJudgement", "OutputLevel", "Overall", "Verdict", "overall"]
 
@@ -28,6 +29,14 @@ class OutputJudgement(msgspec.Struct, frozen=True, kw_only=True):
     """In words: which aspect differs (bytes, mode, type, target)."""
     decides: bool = True
     """Whether it counts in the verdict over all; standard error, where programs write times and progress, is only reported."""
+    equivalence: Equivalence | None = None
+    """For an equivalent output, in which way. For a different one, in which way it would be equal, had that been declared."""
+    policy: Policy | None = None
+    """What was declared to count as equal; None where nothing was, and only the same bytes count."""
+    relaxations: tuple[Relaxation, ...] = ()
+    """What the policy let pass."""
+    hint: str = ""
+    """For a different output: what to declare so that it counts as equal, where there is such a thing."""
 
 
 class Verdict(msgspec.Struct, frozen=True, kw_only=True):

@@ -4,7 +4,19 @@ from __future__ import annotations
 
 from reenact.settings.job import job_name
 from reenact.settings.load import load
-from reenact.settings.model import Capture, Declared, Redact, Replay, Settings, Storage
+from reenact.settings.model import Capture, Compare, Declared, OutputRule, Redact, Replay, Settings, Storage
 from reenact.settings.root import SETTINGS_FILE
 
-__all__ = ["SETTINGS_FILE", "Capture", "Declared", "Redact", "Replay", "Settings", "Storage", "job_name", "load"]
+__all__ = [
+    "SETTINGS_FILE",
+    "Capture",
+    "Compare",
+    "Declared",
+    "OutputRule",
+    "Redact",
+    "Replay",
+    "Settings",
+    "Storage",
+    "job_name",
+    "load",
+]

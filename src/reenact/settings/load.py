@@ -11,7 +11,19 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from reenact.errors import SettingsError
-from reenact.settings.model import JOB, Capture, Declared, Redact, Replay, Settings, Signing, Storage
+from reenact.settings.model import (
+    JOB,
+    Capture,
+    Compare,
+    Declared,
+    OutputRule,
+    Redact,
+    Replay,
+    Settings,
+    Signing,
+    Storage,
+)
+from reenact.settings.outputs import read_rules
 from reenact.settings.root import find_root
 from reenact.settings.section import Section
 from reenact.settings.values import Setting, text
@@ -20,6 +32,7 @@ __all__ = ["DEFAULT_STORE", "SECTIONS", "STORE_KEY", "load", "variable_of"]
 
 SECTIONS: Final[dict[str, type[Section]]] = {
     "capture": Capture,
+    "compare": Compare,
     "declared": Declared,
     "redact": Redact,
     "replay": Replay,
@@ -27,6 +40,8 @@ SECTIONS: Final[dict[str, type[Section]]] = {
     "storage": Storage,
 }
 STORE_KEY: Final = "store"
+OUTPUTS_KEY: Final = "outputs"
+"""Tables by pattern: in the file alone, as no variable could hold them."""
 DEFAULT_STORE: Final = ".reenact"
 """Beside the settings file, or in the root."""
 
@@ -66,8 +81,11 @@ def load(folder: str, environment: Mapping[str, str], overrides: Mapping[str, st
     root, file = find_root(folder)
     settings = _settings()
     given: dict[str, _Given] = {}
+    rules: tuple[OutputRule, ...] = ()
     if file is not None:
-        given.update({key: _Given(value, file, root) for key, value in _flatten(_parse(file), file, settings).items()})
+        tables = _parse(file)
+        rules = _rules(tables.pop(OUTPUTS_KEY, {}), file)
+        given.update({key: _Given(value, file, root) for key, value in _flatten(tables, file, settings).items()})
         for key, item in given.items():
             _read(key, item, settings[key])  # a file is right as a whole, also where something else is stronger
     for key in settings:
@@ -84,7 +102,16 @@ def load(folder: str, environment: Mapping[str, str], overrides: Mapping[str, st
     store = values.get(STORE_KEY)
     located = DEFAULT_STORE if store is None else store
     base = root if store is None else given[STORE_KEY].folder
-    return Settings(root=root, file=file, store=_located(located, base), job=values.get("job"), **sections)
+    return Settings(
+        root=root, file=file, store=_located(located, base), job=values.get("job"), outputs=rules, **sections
+    )
+
+
+def _rules(tables: object, file: str) -> tuple[OutputRule, ...]:
+    try:
+        return read_rules(tables)
+    except ValueError as error:
+        raise SettingsError(f"{file}: {error}", hint="see docs/reference/settings.md") from error
 
 
 def _located(store: str, folder: str) -> str:

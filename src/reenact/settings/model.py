@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple
 
+from reenact.settings.outputs import OutputRule
 from reenact.settings.section import Section
 from reenact.settings.values import Setting, choice, count, flag, number_of_bytes, number_of_seconds, text, texts
 
-__all__ = ["JOB", "Capture", "Declared", "Redact", "Replay", "Settings", "Storage"]
+__all__ = ["JOB", "Capture", "Compare", "Declared", "OutputRule", "Redact", "Replay", "Settings", "Storage"]
 
 JOB: Final[Setting] = text("The job's name; without it the name of the script, or of the program.")
 
@@ -44,6 +45,26 @@ class Capture(Section):
         "How much of standard output and of standard error is kept; the job's own output is never cut.",
         default=64 << 20,
     )
+
+
+class Compare(Section):
+    """How outputs are read and compared; what counts as equal is said for each by `[outputs."PATTERN"]`, below."""
+
+    facts_max_bytes: int = number_of_bytes(
+        "How large the tables among a run's outputs may be, all together, for their rows, columns and logical digests to be"
+        " written into its record; 0 means none are. It takes about a second for a hundred MiB, after the job's end.",
+        default=4 << 20,
+    )
+    memory_bytes: int = number_of_bytes(
+        "How much memory pairing the rows of two large tables may use; what does not fit is put on disk.",
+        default=512 << 20,
+    )
+    unpacked_max_bytes: int = number_of_bytes(
+        "How large what is packed in an output (gzip, zstd, zip, tar) may be when it is unpacked to be compared; what is"
+        " larger is compared by its bytes.",
+        default=16 << 30,
+    )
+    examples: int = count("How many differing rows of a table, or lines of a text, are shown.", default=10, most=1000)
 
 
 class Declared(Section):
@@ -147,8 +168,11 @@ class Settings(NamedTuple):
     job: str | None = None
     """See :data:`JOB`."""
     capture: Capture = Capture()
+    compare: Compare = Compare()
     declared: Declared = Declared()
     redact: Redact = Redact()
     replay: Replay = Replay()
     signing: Signing = Signing()
     storage: Storage = Storage()
+    outputs: tuple[OutputRule, ...] = ()
+    """What counts as equal for which outputs, in the order of the file."""

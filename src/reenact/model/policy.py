@@ -32,7 +32,7 @@ class Tolerance(msgspec.Struct, frozen=True, kw_only=True):
     relative: str | None = None
     """At most this far apart, as a fraction of the greater magnitude of the two."""
     ulp: int | None = None
-    """At most this many representable 64-bit floating-point numbers apart."""
+    """At most this many steps apart, from one representable floating-point number of the column's own width to the next."""
     seconds: str | None = None
     """For points in time, dates, times of day and durations."""
 

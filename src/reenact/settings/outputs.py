@@ -80,7 +80,7 @@ RULE_KEYS: Final[dict[str, tuple[Callable[[object], Any], str, str]]] = {
         "table",
         (
             'By column (`"*"`: every other one) how far values may be apart: `absolute`, `relative` (of the greater magnitude),'
-            " `ulp` (64-bit floating-point steps), `seconds` (for times). A plain number is `absolute`. Where several are given, each"
+            " `ulp` (steps between neighbouring floating-point numbers of the column's own width), `seconds` (for times). A plain number is `absolute`. Where several are given, each"
             " allows what it allows."
         ),
     ),

@@ -25,7 +25,8 @@ def _identifier(name: str) -> str:
 
 def _sqlite(path: str) -> sqlite3.Connection:
     # immutable: neither locks nor a journal are looked for; what is in a journal beside it is not in the file.
-    connection = sqlite3.connect(f"file:{quote(path)}?mode=ro&immutable=1", uri=True)
+    # Whoever takes the batches may do so from any thread, but from one at a time.
+    connection = sqlite3.connect(f"file:{quote(path)}?mode=ro&immutable=1", uri=True, check_same_thread=False)
     connection.text_factory = lambda data: data.decode("utf-8", "replace")
     return connection
 

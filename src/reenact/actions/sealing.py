@@ -30,6 +30,7 @@ __all__ = [
     "fingerprint_key",
     "key_places",
     "log_arrival",
+    "log_record",
     "logged_statements",
     "prepare_sealing",
     "removed_runs",
@@ -268,19 +269,21 @@ def seal_verdict(store: Store, verdict: Verdict, how: SealWith = SealWith()) -> 
     append(store, entry, by[0])
 
 
-def seal_tombstone(
+def log_record(
     store: Store,
+    kind: str,
     run_id: RunId,
     statement: Digest,
     reason: str,
     how: SealWith = SealWith(),  # noqa: B008 - immutable
 ) -> int:
-    """Log that a run is removed; give the entry's index. Durable when it returns, so call it before anything is deleted.
+    """Log that a run is held, released or removed; give the entry's index. Durable when it returns.
 
     Args:
         store: Where the run is.
+        kind: ``hold``, ``release`` or ``tombstone``.
         run_id: The run.
-        statement: Digest of the signed payload of its bundle.
+        statement: Digest of the bytes that say so; for a tombstone that of the signed payload that goes.
         reason: Why, in words; what is too long for an entry is cut.
         how: Who signs.
 
@@ -291,7 +294,7 @@ def seal_tombstone(
 
     key = signing_key(store, how)
     entry = Entry(
-        kind="tombstone",
+        kind=kind,
         run_id=run_id,
         statement=statement,
         key_id=key.public.key_id,
@@ -299,6 +302,20 @@ def seal_tombstone(
         reason=reason[:_REASON_CHARACTERS],
     )
     return append(store, entry, key)
+
+
+def seal_tombstone(
+    store: Store,
+    run_id: RunId,
+    statement: Digest,
+    reason: str,
+    how: SealWith = SealWith(),  # noqa: B008 - immutable
+) -> int:
+    """Log that a run is removed; give the entry's index. Durable when it returns, so call it before anything is deleted.
+
+    See :func:`log_record`.
+    """
+    return log_record(store, "tombstone", run_id, statement, reason, how)
 
 
 def ensure_logged(store: Store, run_id: RunId, how: SealWith = SealWith()) -> None:  # noqa: B008 - immutable

@@ -17,9 +17,10 @@ from reenact.ids import RunId, is_run_id
 
 if TYPE_CHECKING:
     from reenact.actions.sealing import SealWith
+    from reenact.model.bundle import Bundle
     from reenact.store.opening import Store
 
-__all__ = ["FOLDER", "keep", "seal_kept"]
+__all__ = ["FOLDER", "is_kept_here", "keep", "kept_bundles", "seal_kept"]
 
 FOLDER: Final = "unsealed"
 """Among the journals."""
@@ -48,6 +49,38 @@ def keep(store: Store, run_id: RunId, payload: bytes, reason: str) -> None:
     kept = _Kept(payload=base64.b64encode(payload).decode("ascii"), reason=reason)
     atomic.put_if_absent(os.path.join(folder, run_id + _SUFFIX), canonical.dumps_plain(kept), mode=0o600)
     atomic.sync_folder(store.journals)
+    # The process ends, and what the run refers to must stay.
+    store.leases.keep(run_id)
+
+
+def kept_bundles(store: Store) -> Iterator[Bundle]:
+    """Give the bundles that are kept on this host until they can be signed.
+
+    Raises:
+        IntegrityError: one cannot be read.
+    """
+    from reenact.model.statement import load_bundle  # noqa: PLC0415 - rare
+
+    folder = _folder(store)
+    names = sorted(os.listdir(folder)) if os.path.isdir(folder) else []
+    for name in names:
+        if is_run_id(name.removesuffix(_SUFFIX)):
+            with contextlib.suppress(FileNotFoundError):
+                yield load_bundle(_payload(os.path.join(folder, name)))
+
+
+def is_kept_here(store: Store, run_id: str) -> bool:
+    """Tell whether a run is kept on this host until it can be signed."""
+    return os.path.exists(os.path.join(_folder(store), run_id + _SUFFIX))
+
+
+def _payload(path: str) -> bytes:
+    with open(path, "rb") as file:
+        data = file.read()
+    try:
+        return base64.b64decode(msgspec.json.decode(data, type=_Kept).payload, validate=True)
+    except (ValueError, msgspec.DecodeError) as error:
+        raise IntegrityError(f"{path} is damaged: {error}") from error
 
 
 def seal_kept(store: Store, how: SealWith) -> dict[RunId, str]:
@@ -91,12 +124,7 @@ def _seal(store: Store, run_id: RunId, path: str, how: SealWith) -> None:
     if store.runs.exists(run_id):
         ensure_logged(store, run_id, how)  # an earlier attempt was cut off behind this
     else:
-        with open(path, "rb") as file:
-            data = file.read()
-        try:
-            payload = base64.b64decode(msgspec.json.decode(data, type=_Kept).payload, validate=True)
-        except (ValueError, msgspec.DecodeError) as error:
-            raise IntegrityError(f"{path} is damaged: {error}") from error
+        payload = _payload(path)
         by = signers(store, how)
         put_sealed(store, load_bundle(payload), payload, seal_payload(payload, by), by[0])
     os.unlink(path)

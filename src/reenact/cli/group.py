@@ -13,7 +13,10 @@ from reenact.cli.verb import HELP_NAMES
 
 __all__ = ["VERBS", "invoke", "program"]
 
-VERBS: Final = ("init", "run", "runs", "show", "replay", "plan", "restore", "verify", "push", "pull")
+VERBS: Final = (
+    *("init", "run", "runs", "show", "replay", "plan", "restore", "verify", "push", "pull"),
+    *("hold", "release", "prune"),
+)
 """In the order of a first day with the program; the module :mod:`reenact.cli` has one of the same name for each."""
 
 

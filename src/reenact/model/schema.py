@@ -1,4 +1,4 @@
-"""JSON Schemas of the bundle and the verdict, generated from the models."""
+"""JSON Schemas of what a store keeps, generated from the models."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ import msgspec
 
 from reenact.model.bundle import PREDICATE_TYPE as RUN
 from reenact.model.bundle import Bundle
+from reenact.model.custody import Hold, Release, Tombstone
 from reenact.model.environment import Manifest
 from reenact.model.verdict import PREDICATE_TYPE as VERDICT
 from reenact.model.verdict import Verdict
@@ -18,6 +19,9 @@ SCHEMAS: Final[dict[str, tuple[str, type[Any]]]] = {
     "bundle": (RUN, Bundle),
     "verdict": (VERDICT, Verdict),
     "manifest": ("urn:reenact:manifest:v1", Manifest),
+    "hold": ("urn:reenact:hold:v1", Hold),
+    "release": ("urn:reenact:release:v1", Release),
+    "tombstone": ("urn:reenact:tombstone:v1", Tombstone),
 }
 """File name to the schema's identifier and its model."""
 

@@ -24,7 +24,7 @@ __all__ = ["ENTRY_TYPE", "KINDS", "Entry", "load", "signed", "signed_part"]
 
 ENTRY_TYPE: Final = "application/vnd.reenact.entry+json"
 """The payload type under which the canonical JSON of an entry, without its signature, is signed (DSSE's encoding)."""
-KINDS: Final = ("run", "verdict", "key", "tombstone")
+KINDS: Final = ("run", "verdict", "key", "hold", "release", "tombstone")
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -33,7 +33,8 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     kind: str
     """One of :data:`KINDS`; a later version may know more."""
     statement: Digest
-    """Of the signed payload; of a key: of its DER; of a tombstone: of the payload that is gone."""
+    """Of the signed payload; of a key: of its DER; of a hold or its release: of the record; of a tombstone: of the payload that is
+    gone."""
     key_id: str
     """Of the key that signs this entry."""
     time: str
@@ -47,7 +48,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     replay_run_id: str | None = None
     """For a verdict: of the replay."""
     reason: str | None = None
-    """For a tombstone, and where a key is retired or revoked: why."""
+    """For a hold, its release and a tombstone, and where a key is retired or revoked: why."""
     event: str | None = None
     """For a key: ``new``, ``retire`` or ``revoke``."""
     subject: str | None = None

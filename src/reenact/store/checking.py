@@ -87,7 +87,7 @@ class Checker:
     def _check(self, batch: list[Task]) -> list[tuple[Task, str]]:
         """Give the bad ones, and what was found."""
         try:
-            if batch[0].place.record is not None:
+            if batch[0].place.record is not None and batch[0].place.stored_bytes <= _BATCH_BYTES:
                 return self._check_packed(batch)
             return [(task, found) for task in batch if (found := self._check_file(task))]
         except KeyAbsent as error:

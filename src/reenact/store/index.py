@@ -51,15 +51,25 @@ class ObjectIndex:
         self.damaged: dict[str, str] = {}
         """Packs met in this process whose index cannot be used, by name, and why."""
 
-    def holds(self, digest: bytes) -> bool:
-        """Tell whether a pack that is there and of its full length has an object, by raw digest. No scan."""
+    def holds(self, digest: bytes, but_not: frozenset[str] = frozenset()) -> bool:
+        """Tell whether a pack that is there and of its full length has an object. No scan.
+
+        Args:
+            digest: Raw.
+            but_not: Keys of packs, or of their indexes, that do not count.
+        """
         if self._empty is None:
             self._empty = not self._file.read(
                 lambda db: db.execute("SELECT EXISTS (SELECT 1 FROM packs)").fetchone()[0]
             )
         if self._empty:
             return False
-        return digest in self._known or any(self._whole[index.name] for index, _ in self.places(digest))
+        if digest in self._known and not but_not:
+            return True
+        return any(
+            self._whole[index.name] and but_not.isdisjoint((pack_key(index.name), index_key(index.name)))
+            for index, _ in self.places(digest)
+        )
 
     def places(self, digest: bytes) -> Iterator[tuple[PackIndex, Record]]:
         """Give where an object is, by raw digest: packs that exist, perhaps cut short, and what their indexes say."""
@@ -75,6 +85,12 @@ class ObjectIndex:
         self.damaged.pop(name, None)
         if self._file.write(lambda db: _insert(db, name, objects)):
             self._empty = None
+
+    def forget_packs(self) -> None:
+        """Let go of what this process knows of packs, so that each is looked at again: one may have been deleted."""
+        self._packs.clear()
+        self._whole.clear()
+        self._known.clear()
 
     def look_again(self, missed: Iterable[bytes]) -> bool:
         """Search for objects, by raw digest, that were found nowhere; tell whether asking again is worth it.
@@ -97,8 +113,7 @@ class ObjectIndex:
         new = [(name, list(index.digests())) for name in current if name not in known and (index := self._load(name))]
         gone = known.difference(current)
         if gone:
-            self._packs.clear()
-            self._known.clear()
+            self.forget_packs()
 
         def change(db: sqlite3.Connection) -> None:
             for name, objects in new:

@@ -16,6 +16,7 @@ from reenact.errors import KeyAbsent, StoreError, StoreKeysChanged
 from reenact.ids import RunId
 from reenact.store.access import Access, connect, guarded
 from reenact.store.backends.folder import FolderBackend
+from reenact.store.custody import Custody
 from reenact.store.delta_policy import DeltaPolicy
 from reenact.store.description import (
     DESCRIPTION,
@@ -32,6 +33,7 @@ from reenact.store.description import (
 from reenact.store.failures import store_error
 from reenact.store.index import ObjectIndex
 from reenact.store.interface import Backend
+from reenact.store.leases import Leases, condemned
 from reenact.store.local import cache_folder, private_folder, stat_cache_name, temporary_folder
 from reenact.store.public_keys import PublicKeyFolder
 from reenact.store.runs import Runs
@@ -40,8 +42,16 @@ from reenact.store.versions import Versions
 from reenact.store.writer import ObjectWriter, temporary_prefix
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+    from collections.abc import Set as AbstractSet
+
+    from reenact.digests import Digest
     from reenact.store.backends.encrypted import EncryptedBackend
+    from reenact.store.leases import Lease
     from reenact.store.objects import ObjectReader
+    from reenact.store.publishing import Ready
+    from reenact.store.repacking import Packed
+    from reenact.store.sweep import Dead, Sweep
 
 __all__ = ["FORMAT", "Store", "open_store"]
 
@@ -83,6 +93,8 @@ class Store:
         self.sealed = sealed
         self.runs = Runs(backend)
         self.keys = PublicKeyFolder(backend)
+        self.leases = Leases(backend)
+        self.custody = Custody(backend)
         self._index = ObjectIndex(backend, os.path.join(cache, "objects.sqlite"))
 
     @property
@@ -116,6 +128,8 @@ class Store:
     def writer(self, run_id: RunId, folder: str | None = None) -> ObjectWriter:
         """Make a writer for the objects of a run, in the process that will use it.
 
+        What it relies upon is kept by any sweep until the run is put, or this process ends.
+
         Args:
             run_id: Which run.
             folder: Where its temporary files go, below :meth:`staging`; without one there.
@@ -123,7 +137,45 @@ class Store:
         Raises:
             StoreError: the store cannot be written.
         """
-        return ObjectWriter(self.backend, self._index, run_id, folder or self.staging(), self.deltas)
+        folder = folder or self.staging()
+        self.leases.take(run_id)
+        # In this order: whoever sweeps waits for the lease, or has named what it will delete before.
+        named = condemned(self.backend)
+        self._index.forget_packs()
+        return ObjectWriter(self.backend, self._index, run_id, folder, self.deltas, named)
+
+    def sweep(self, mark: Callable[[], AbstractSet[Digest]], *, gone: Callable[[Lease], bool]) -> Sweep:
+        """Prepare a sweep; see :class:`reenact.store.sweep.Sweep`."""
+        from reenact.store.sweep import Sweep  # noqa: PLC0415 - most who open a store do not sweep it
+
+        return Sweep(self.backend, self._index, mark, gone=gone)
+
+    def repack(self, packs: Iterable[Packed]) -> tuple[list[str], list[str], int]:
+        """Write what is needed of packs into new ones; see :func:`reenact.store.repacking.repack`.
+
+        Returns:
+            The names of the packs that can go, and of those that are damaged; and the bytes that were written.
+
+        Raises:
+            StoreError: the store cannot be read or written.
+        """
+        from reenact.store.repacking import repack  # noqa: PLC0415 - same
+
+        written = 0
+
+        def note(pack: Ready) -> None:
+            nonlocal written
+            written += pack.pack_bytes + len(pack.contents)
+            self._index.add_pack(pack.name, pack.digests)
+
+        names, damaged = repack(self.backend, packs, self.staging(), note)
+        return names, damaged, written
+
+    def values_of_packs(self, names: Iterable[str]) -> list[Dead]:
+        """Give the keys and sizes of packs and their indexes, for a sweep to delete."""
+        from reenact.store.sweep import pack_values  # noqa: PLC0415 - same
+
+        return pack_values(self.backend, names)
 
     def discard_unfinished(self, run_id: RunId) -> int:
         """Delete what writers of a run left that were killed; give the number of files. Only when none is alive.
@@ -134,7 +186,9 @@ class Store:
         folders = {self.staging()}
         if self.sealed is not None and (encrypted := self.sealed.inner.staging()) is not None:
             folders.add(encrypted)
-        return sum(_clear(folder, temporary_prefix(run_id)) for folder in folders)
+        deleted = sum(_clear(folder, temporary_prefix(run_id)) for folder in folders)
+        self.leases.release(run_id)
+        return deleted
 
     def close(self) -> None:
         """Close the caches; the next use opens them again."""

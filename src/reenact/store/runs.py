@@ -8,14 +8,17 @@ A bundle's file is a Zstandard frame and behind it a skippable frame (RFC 8878 s
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import struct
+from collections.abc import Container
 from typing import TYPE_CHECKING, Any, Final
 
 from reenact.errors import IntegrityError, KeyAbsent, RunNotFound, StoreError
 from reenact.ids import RunId, is_run_id
 from reenact.store.compression import Compressor, Corrupt, decompress
 from reenact.store.interface import Backend
+from reenact.store.leases import Leases
 
 if TYPE_CHECKING:
     # Opening a store does not need to know what a bundle is: 28 ms.
@@ -82,11 +85,14 @@ class Runs:
             }
             # What views an attempt left that never came to its bundle is replaced: there was no run, and nothing refers to it.
             if self._backend.put_group(views, key, _pack(envelope)):
+                # From now on the bundle says what is needed.
+                Leases(self._backend).release(run_id)
                 return True
         if self.envelope(run_id) != envelope:
             raise StoreError(
                 f"run {run_id} is already recorded, with another bundle", hint="a record is never replaced"
             )
+        Leases(self._backend).release(run_id)
         return False
 
     def envelope(self, run_id: RunId) -> bytes:
@@ -105,13 +111,34 @@ class Runs:
         except Corrupt as error:
             raise IntegrityError(f"the bundle of run {run_id} is damaged: {error}") from error
 
+    def drop(self, run_id: RunId) -> int:
+        """Delete a run: its bundle, with which it ends to exist, then what is beside it; give the number of bytes.
+
+        Only where a tombstone says so. Trying again after a crash deletes what was left.
+
+        Raises:
+            StoreError: it cannot be deleted.
+        """
+        keys = sorted(self._backend.list(self._key(run_id, "")), key=lambda key: key != self._bundle_key(run_id))
+        freed = 0
+        for key in keys:
+            with contextlib.suppress(KeyAbsent):
+                freed += self._backend.size(key)
+            self._backend.delete(key)
+        return freed
+
+    def leftovers(self, run_id: RunId) -> bool:
+        """Tell whether anything is under a run's name, complete or not."""
+        return next(iter(self._backend.list(self._key(run_id, ""))), None) is not None
+
     def exists(self, run_id: RunId) -> bool:
         """Tell whether a run is there, complete."""
         return self._backend.exists(self._bundle_key(run_id))
 
-    def ids(self) -> list[RunId]:
-        """Give the ids of all complete runs, oldest first. Costs a look at each."""
-        return [RunId(name) for name in self._backend.names(_FOLDER) if is_run_id(name) and self.exists(RunId(name))]
+    def ids(self, but_not: Container[str] = ()) -> list[RunId]:
+        """Give the ids of all complete runs, or of those not known yet, oldest first. Costs a look at each."""
+        names = [RunId(name) for name in self._backend.names(_FOLDER) if is_run_id(name) and name not in but_not]
+        return [run_id for run_id in names if self.exists(run_id)]
 
     def view(self, run_id: RunId, name: str) -> bytes:
         """Give one of the views: ``inputs/pointers.jsonl``, ``transformations/map.json``, ``outputs/pointers.jsonl``.

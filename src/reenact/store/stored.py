@@ -113,9 +113,10 @@ def plain_blocks(backend: Ranges, place: Place) -> Iterator[bytes]:
 
 
 def damage_of_stored(backend: Ranges, place: Place, digest: bytes) -> str:
-    """Say what is wrong with the stored bytes of an object in a file of its own, without decompressing; empty when nothing.
+    """Say what is wrong with the stored bytes of an object, without decompressing; empty when nothing.
 
-    A raw object is its content, so its raw digest is checked; another form carries the digest of its bytes at its end.
+    A raw object is its content, so its raw digest is checked; another form carries the digest of its bytes at its end, or
+    the pack's index does.
     """
     try:
         header, head = read_header(backend, place)
@@ -124,7 +125,9 @@ def damage_of_stored(backend: Ranges, place: Place, digest: bytes) -> str:
             state.update(block)
     except Malformed as error:
         return str(error)
-    if header.form == forms.RAW:
+    if place.record is not None:
+        promised = place.record.stored_digest
+    elif header.form == forms.RAW:
         promised = digest
     else:
         state.update(head)

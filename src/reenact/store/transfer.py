@@ -22,7 +22,6 @@ from reenact.store.closure import base_at
 from reenact.store.failures import store_error
 from reenact.store.forms import Malformed
 from reenact.store.interface import Finding
-from reenact.store.large import object_key
 from reenact.store.opening import Store
 from reenact.store.segment_cache import SegmentCache
 from reenact.store.sources import Source
@@ -85,8 +84,9 @@ class Mover:
             StoreError: a store cannot be used.
         """
         moved = Moved()
-        small, large = self._missing(wanted, moved)
+        # Before anything is looked up: what its lease says keeps it there.
         writer = self._target.writer(run_id, self._folder)
+        small, large = self._missing(writer, wanted, moved)
         total = len(small) + len(large)
         try:
             self._move_small(writer, small, moved, lambda: say(moved.objects, total))
@@ -103,12 +103,14 @@ class Mover:
         """End the helper."""
         self._worker.close()
 
-    def _missing(self, wanted: Iterable[Digest], moved: Moved) -> tuple[dict[Digest, Place], list[Digest]]:
+    def _missing(
+        self, writer: ObjectWriter, wanted: Iterable[Digest], moved: Moved
+    ) -> tuple[dict[Digest, Place], list[Digest]]:
         """Find what the target lacks: those in packs of the source, and those in files of their own."""
         small: dict[Digest, Place] = {}
         large: list[Digest] = []
         for digest in wanted:
-            if self._target.objects.is_packed(digest):
+            if writer.holds_packed(digest):
                 continue
             place = self._source.objects.place_of(digest)
             if place is None:
@@ -116,13 +118,9 @@ class Mover:
                 moved.findings.append(Finding(digest=digest, problem="missing", detail=detail))
             elif place.record is not None:
                 small[digest] = place
-            elif not self._is_there(digest):
+            elif not writer.holds(digest):
                 large.append(digest)
         return small, large
-
-    def _is_there(self, digest: Digest) -> bool:
-        objects = self._target.objects
-        return objects.is_packed(digest) or self._target.backend.exists(object_key(digests.to_raw(digest)))
 
     def _move_small(
         self, writer: ObjectWriter, places: dict[Digest, Place], moved: Moved, say: Callable[[], None]
@@ -174,20 +172,20 @@ class Mover:
         while waiting:
             place = self._source.objects.place_of(waiting[-1])
             base = base_at(self._source.backend, place) if place is not None else None
-            if base is not None and base not in waiting and self._goes_first(base):
+            if base is not None and base not in waiting and self._goes_first(writer, base):
                 waiting.append(base)
                 continue
             current = waiting.pop()
-            if not self._is_there(current):
+            if not writer.holds(current):
                 self._move_one(writer, current, place, base, moved)
 
-    def _goes_first(self, base: Digest) -> bool:
-        return base in self._going and base not in self._failed and not self._is_there(base)
+    def _goes_first(self, writer: ObjectWriter, base: Digest) -> bool:
+        return base in self._going and base not in self._failed and not writer.holds(base)
 
     def _move_one(
         self, writer: ObjectWriter, digest: Digest, place: Place | None, base: Digest | None, moved: Moved
     ) -> None:
-        if place is not None and (base is None or self._is_there(base)) and self._as_it_is(writer, digest, place):
+        if place is not None and (base is None or writer.holds(base)) and self._as_it_is(writer, digest, place):
             _count(moved, self._source.objects.size(digest), place.stored_bytes)
             return
         try:
@@ -225,16 +223,16 @@ class Mover:
         with tempfile.TemporaryFile(dir=self._folder) as file:
             length = self._source.objects.copy_to(digest, file.fileno(), sparse=True)
             file.flush()
-            added = writer.add_descriptor(file.fileno(), self._known_base(base))
+            added = writer.add_descriptor(file.fileno(), self._known_base(writer, base))
         writer.commit()
         if added.digest != digest:
             raise ObjectDamaged(digest, added.digest, hint="something changes files below the target's folder")
         return length
 
-    def _known_base(self, base: Digest | None) -> Digest | None:
+    def _known_base(self, writer: ObjectWriter, base: Digest | None) -> Digest | None:
         seen: set[Digest] = set()
         while base is not None and base not in seen:
-            if self._is_there(base):
+            if writer.holds(base):
                 return base
             seen.add(base)
             place = self._source.objects.place_of(base)

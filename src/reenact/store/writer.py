@@ -24,8 +24,8 @@ from reenact.store.delta_policy import DeltaPolicy
 from reenact.store.index import ObjectIndex
 from reenact.store.interface import Backend
 from reenact.store.large import RawObject, object_key
-from reenact.store.pack_writer import SMALL_BYTES, FinishedPack, PackWriter
-from reenact.store.packs import index_key, pack_key
+from reenact.store.pack_writer import SMALL_BYTES, PackWriter
+from reenact.store.publishing import Ready, publish
 from reenact.store.worker import BLOCK_BYTES, Buffers, Worker
 
 if TYPE_CHECKING:
@@ -72,6 +72,7 @@ class ObjectWriter:
         run_id: RunId,
         folder: str,
         policy: DeltaPolicy = DeltaPolicy(),  # noqa: B008 - frozen
+        condemned: frozenset[str] = frozenset(),
     ) -> None:
         """Prepare; nothing is written before the first object.
 
@@ -81,6 +82,7 @@ class ObjectWriter:
             run_id: Names the temporary files.
             folder: Where temporary files go: the backend's staging folder.
             policy: Which objects may be kept as deltas.
+            condemned: Keys that a sweep may delete at any moment (:mod:`reenact.store.leases`): they count as absent.
         """
         self._backend = backend
         self._index = index
@@ -92,6 +94,7 @@ class ObjectWriter:
         self._compressor = Compressor()
         self._pack: PackWriter | None = None
         self._policy = policy
+        self._condemned = condemned
         self._large: dict[bytes, RawObject | SegmentedObject | StoredCopy] = {}
 
     @cached_property
@@ -103,7 +106,11 @@ class ObjectWriter:
     def holds(self, digest: Digest) -> bool:
         """Tell whether the store, or this writer, has an object; it need not be added then."""
         raw = digests.to_raw(digest)
-        return self._has(raw) or self._backend.exists(object_key(raw))
+        return self._has(raw) or self._has_file(raw)
+
+    def holds_packed(self, digest: Digest) -> bool:
+        """Tell whether a pack of the store, or this writer, has an object: it costs no look at a file."""
+        return self._has(digests.to_raw(digest))
 
     def add_bytes(self, data: bytes) -> Digest:
         """Put bytes.
@@ -116,7 +123,7 @@ class ObjectWriter:
             content = memoryview(data)
             if len(content) < SMALL_BYTES:
                 self._add_small(raw, content)
-            elif not self._backend.exists(object_key(raw)):
+            elif not self._has_file(raw):
                 large = self._forms.of_bytes(self._temporary(".object"), content)
                 large.append_bytes(content)
                 large.finish(len(content))
@@ -164,11 +171,16 @@ class ObjectWriter:
         for raw, large in list(self._large.items()):
             large.spool.check()
             self._check_base(large)
-            self._backend.put_file_if_absent(object_key(raw), large.spool.path)
+            key = object_key(raw)
+            if key in self._condemned:
+                # What is put under this key now may be deleted; under another it is as good.
+                self._publish(self._alone(raw, large))
+            else:
+                self._backend.put_file_if_absent(key, large.spool.path)
             del self._large[raw]
         if self._pack is not None:
             pack = self._pack.finish()
-            self._publish(pack)
+            self._publish(Ready(pack.name, pack.pack_bytes, pack.spool.path, pack.index, pack.digests))
             self._pack = None
         self._worker.close()
 
@@ -191,21 +203,34 @@ class ObjectWriter:
                 f"object {name} was deleted while another was made against it", hint="run the command again"
             )
 
-    def _publish(self, pack: FinishedPack) -> None:
-        key = pack_key(pack.name)
-        if self._backend.exists(key) and self._backend.size(key) != pack.pack_bytes:
-            # Cut short by a failing disk or a hand; what it is named for is put in its place.
-            self._backend.delete(key)
-        self._backend.put_file_if_absent(key, pack.spool.path)
-        # The index last: a pack counts from then on.
-        key = index_key(pack.name)
-        if not self._backend.put_if_absent(key, pack.index) and self._backend.get(key) != pack.index:
-            self._backend.delete(key)
-            self._backend.put_if_absent(key, pack.index)
+    def _publish(self, pack: Ready) -> None:
+        publish(self._backend, pack)
         self._index.add_pack(pack.name, pack.digests)
 
+    def _alone(self, raw: bytes, large: RawObject | SegmentedObject | StoredCopy) -> Ready:
+        """Put a large object into a pack of its own."""
+        from reenact.store.locate import places_of  # noqa: PLC0415 - only beside a sweep
+        from reenact.store.repacking import pack_of_file  # noqa: PLC0415 - same
+
+        digest = digests.from_raw(raw)
+        found = pack_of_file(
+            large.spool.path,
+            digest,
+            self._temporary(".pack"),
+            self._backend,
+            lambda base: places_of(self._backend, self._index, base),
+        )
+        large.discard()
+        return found
+
     def _has(self, raw: bytes) -> bool:
-        return (self._pack is not None and raw in self._pack) or raw in self._large or self._index.holds(raw)
+        if (self._pack is not None and raw in self._pack) or raw in self._large:
+            return True
+        return self._index.holds(raw, self._condemned)
+
+    def _has_file(self, raw: bytes) -> bool:
+        key = object_key(raw)
+        return key not in self._condemned and self._backend.exists(key)
 
     def _temporary(self, suffix: str) -> str:
         self._files += 1
@@ -214,6 +239,10 @@ class ObjectWriter:
     def _add_small(self, raw: bytes, content: memoryview) -> None:
         if self._pack is None:
             self._pack = PackWriter(self._temporary(".pack"), self._worker, self._compressor)
+            if self._condemned:
+                # So that it cannot be one of those that are being deleted, whatever else is in it.
+                mark = os.urandom(16)
+                self._pack.add(hashlib.sha256(mark).digest(), memoryview(mark))
         self._pack.add(raw, content)
 
     def _find_held(self, descriptor: int) -> Added | None:
@@ -226,13 +255,15 @@ class ObjectWriter:
 
     def _stream(self, descriptor: int, got: int, previous: Digest | None) -> Added:
         """Put a large file whose first `got` bytes are in the current block."""
-        large = self._forms.of_descriptor(self._temporary(".object"), descriptor, previous)
+        # A delta would rely on its base, and those of that.
+        base = None if self._condemned else previous
+        large = self._forms.of_descriptor(self._temporary(".object"), descriptor, base)
         try:
             raw, size_bytes = self._pump(descriptor, got, large)
         except BaseException:
             large.discard()
             raise
-        new = not self._has(raw) and not self._backend.exists(object_key(raw))
+        new = not self._has(raw) and not self._has_file(raw)
         if new:
             large.finish(size_bytes)
             self._large[raw] = large

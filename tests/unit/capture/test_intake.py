@@ -193,11 +193,19 @@ def test_what_may_not_be_read_is_lost(intake: Intake, path: Path) -> None:
 
 
 def test_known_content_is_not_read(store: Store, path: Path) -> None:
-    told = of_bytes(b"told")
+    writer = store.writer(RunId(RUN_ID))
+    told = writer.add_bytes(b"told")
     known = {str(path): (told, 4)}
-    intake = Intake(store.writer(RunId(RUN_ID)), store.stats, known=known.get)
+    intake = Intake(writer, store.stats, known=known.get)
     intake.take(record_of(path))
     assert digest_of(intake, path) == told
+
+
+def test_known_content_that_the_store_has_no_more_is_read(store: Store, path: Path) -> None:
+    known = {str(path): (of_bytes(b"swept"), 5)}
+    intake = Intake(store.writer(RunId(RUN_ID)), store.stats, known=known.get)
+    intake.take(record_of(path))
+    assert digest_of(intake, path) == of_bytes(path.read_bytes())
 
 
 def test_a_prefix_is_put_before_the_jobs_paths_alone(store: Store, tmp_path: Path) -> None:

@@ -4,16 +4,20 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Final
 
+from reenact import clock
 from reenact.actions.opening import opened, read_bundle, resolve
 from reenact.actions.placing import Placed, place
 from reenact.errors import IntegrityError, UnreplayableError, UsageError
-from reenact.model.artifact import Artifact
+from reenact.model.artifact import Artifact, Entry
 from reenact.model.bundle import Bundle
 from reenact.settings import Settings
 from reenact.store.opening import Store
 
 __all__ = ["chosen", "restore"]
+
+_STREAM_MODE: Final = 0o644
 
 
 def restore(settings: Settings, reference: str, names: Sequence[str], *, to: Path, inputs: bool) -> list[Placed]:
@@ -22,7 +26,8 @@ def restore(settings: Settings, reference: str, names: Sequence[str], *, to: Pat
     Args:
         settings: Where the store is.
         reference: Which run.
-        names: Which artifacts, as `show` names them; none means all outputs, or all inputs whose bytes were read.
+        names: Which artifacts, as `show` names them, or ``stdout`` and ``stderr``; none means all outputs, or all inputs
+            whose bytes were read.
         to: The folder; made when it is not there. Nothing in it is overwritten.
         inputs: What the run read, as it was before, instead of what it made.
 
@@ -49,6 +54,8 @@ def chosen(bundle: Bundle, names: Sequence[str], *, inputs: bool) -> list[Artifa
     if not names:
         kept = [a for a in known.values() if not a.temporary and not _hollow(a, inputs=inputs)]
         return [a for a in kept if not inputs or a.entry.need == "content"]
+    if not inputs:
+        known = _streams(bundle) | known
     kind, other = ("input", "outputs") if inputs else ("output", "inputs")
     for name in names:
         if name not in known:
@@ -57,6 +64,31 @@ def chosen(bundle: Bundle, names: Sequence[str], *, inputs: bool) -> list[Artifa
         if reason := _hollow(known[name], inputs=inputs):
             raise UsageError(f"{kind} {name!r} of run {bundle.run_id} cannot be restored: {reason}")
     return [known[name] for name in dict.fromkeys(names)]
+
+
+def _streams(bundle: Bundle) -> dict[str, Artifact]:
+    """Give what the job wrote to its standard streams as files, by name, where it was kept."""
+    launch = bundle.launch
+    kept = {"stdout": launch.stdout.pointer, "stderr": launch.stderr.pointer}
+    mtime_ns = str(int(clock.parse(bundle.ended_at or bundle.timestamp).timestamp()) * 10**9)
+    return {
+        name: Artifact(
+            name=name,
+            access=("created",),
+            entry=Entry(
+                path=f"/{name}",
+                type="file",
+                mode=_STREAM_MODE,
+                mtime_ns=mtime_ns,
+                need="content",
+                size_bytes=pointer.size_bytes,
+                digest=pointer.digest,
+            ),
+            pointer=pointer,
+        )
+        for name, pointer in kept.items()
+        if pointer is not None
+    }
 
 
 def _hollow(artifact: Artifact, *, inputs: bool) -> str:

@@ -19,6 +19,7 @@ __all__ = ["command"]
         "reenact restore latest --to /tmp/out",
         "reenact restore etl out/report.csv --to /tmp/out",
         "reenact restore etl~1 --inputs --to /tmp/in",
+        "reenact restore latest stderr --to /tmp/log",
     ),
     exits=(0, 1, 2, 3, 4),
 )
@@ -35,7 +36,8 @@ __all__ = ["command"]
 def command(*, reference: str, names: tuple[str, ...], to: Path, inputs: bool, as_json: bool, store: str | None) -> int:
     """Write outputs (or inputs) of a run into a folder, straight from the store.
 
-    NAME is a name that `reenact show` lists; without one all are restored. A name outside the job's root keeps its whole
+    NAME is a name that `reenact show` lists, or stdout or stderr for what the job wrote there; without one all outputs are
+    restored. A name outside the job's root keeps its whole
     path below DIR. Nothing that exists is overwritten, and every byte is checked against its digest.
     """
     from reenact.actions.restore import restore  # noqa: PLC0415 - help needs no action

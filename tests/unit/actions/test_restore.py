@@ -2,10 +2,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import msgspec
 import pytest
 
 from reenact.actions.restore import chosen, restore
+from reenact.digests import of_bytes
 from reenact.errors import IntegrityError, SignatureInvalid, UnreplayableError, UsageError
+from reenact.model.artifact import Pointer
+from reenact.model.bundle import Stream
 from reenact.settings import Settings
 from reenact.store.opening import Store
 from tests.bundles import artifact, bundle
@@ -85,6 +89,30 @@ def test_what_cannot_be_restored_is_left_out_unless_it_is_named() -> None:
     ):
         with pytest.raises(UsageError, match=reason):
             chosen(made, (name,), inputs=inputs)
+
+
+def stream(content: bytes) -> Stream:
+    pointer = Pointer(digest=of_bytes(content), size_bytes=len(content), media_type="text/plain")
+    return Stream(kind="pipe", pointer=pointer)
+
+
+def test_what_was_written_to_a_stream_is_restored_by_its_name(settings: Settings, store: Store, tmp_path: Path) -> None:
+    said = stream(b"said")
+    launch = msgspec.structs.replace(bundle().launch, stdout=said)
+    add_run(store, kept=(*KEPT, b"said"), launch=launch)
+    assert [p.name for p in restore(settings, "latest", ("stdout",), to=tmp_path / "o", inputs=False)] == ["stdout"]
+    assert (tmp_path / "o" / "stdout").read_bytes() == b"said"
+    with pytest.raises(UsageError, match="has no output 'stderr'"):
+        restore(settings, "latest", ("stderr",), to=tmp_path / "e", inputs=False)
+    assert [a.name for a in chosen(bundle(launch=launch), (), inputs=False)] == ["out.csv"]
+
+
+def test_an_output_of_that_name_comes_first() -> None:
+    said = stream(b"said")
+    made = bundle(
+        launch=msgspec.structs.replace(bundle().launch, stdout=said), outputs=(artifact("stdout", b"o", "created"),)
+    )
+    assert chosen(made, ("stdout",), inputs=False) == [*made.outputs]
 
 
 def test_kept_bytes_are_those_of_the_sample() -> None:

@@ -12,7 +12,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Final, NamedTuple, NoReturn
 
 from reenact.capture.trace import filter as filter_program
-from reenact.capture.trace import seccomp
+from reenact.capture.trace import libc, seccomp
 from reenact.errors import CaptureError
 
 if TYPE_CHECKING:
@@ -146,7 +146,8 @@ def _install(channel: socket.socket, instead: Callable[[], None] | None, *, stdi
             instead()
             message = b"elsewhere"
         else:
-            listener, restricted = seccomp.install(filter_program.build(stdin=stdin, stat=stat))
+            program = filter_program.build(stdin=stdin, stat=stat, empty_path=libc.empty_path_offset())
+            listener, restricted = seccomp.install(program)
             message = b"restricted" if restricted else b"installed"
             rights = [(socket.SOL_SOCKET, socket.SCM_RIGHTS, struct.pack("i", listener))]
     except CaptureError as error:

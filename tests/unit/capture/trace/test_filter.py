@@ -47,6 +47,8 @@ def run(program: list[Instruction], number: int, arch: int, arguments: tuple[int
             at += if_true if accumulator == value else if_false
         elif code == 0x35:
             at += if_true if accumulator >= value else if_false
+        elif code == 0x54:
+            accumulator &= value
         elif code == 0x06:
             return _ANSWERS[value]
         else:
@@ -74,8 +76,11 @@ def expected(name: str | None, *, stdin: bool, stat: bool) -> str:
 
 
 @pytest.mark.parametrize(("stdin", "stat"), _SWITCHES)
-def test_every_call_of_every_abi_gets_its_answer(abis: tuple[Abi, ...], stdin: bool, stat: bool) -> None:
-    program = instructions(build(stdin=stdin, stat=stat, abis=abis))
+@pytest.mark.parametrize("empty_path", [None, 0xDD5])
+def test_every_call_of_every_abi_gets_its_answer(
+    abis: tuple[Abi, ...], stdin: bool, stat: bool, empty_path: int | None
+) -> None:
+    program = instructions(build(stdin=stdin, stat=stat, empty_path=empty_path, abis=abis))
     for abi in abis:
         names = {number: name for name, number in abi.numbers}
         for number in _EVERY:
@@ -158,6 +163,39 @@ def test_reading_is_seen_on_descriptor_0_alone(abis: tuple[Abi, ...]) -> None:
         assert set(answers.values()) == {ALLOW}, name
 
 
+_FSTAT = (3, 0x7F12_3456_7DD5, 0x7FFC_0000_1000, 0x1000)
+
+
+@pytest.mark.parametrize(
+    ("place", "value", "answer"),
+    [
+        (0, 0, ALLOW),
+        (0, 1 << 32 | 7, ALLOW),  # the kernel looks at the lower half
+        (1, 0x5555_0000_0DD5, ALLOW),  # the library may lie anywhere
+        (3, 1 << 32 | 0x1000, ALLOW),
+        (0, 0xFFFF_FF9C, NOTIFY),
+        (0, (-100) & (2**64 - 1), NOTIFY),
+        (1, 0x7F12_3456_7DD4, NOTIFY),
+        (1, 0x7F12_3456_7DE5, NOTIFY),
+        (1, 0, NOTIFY),
+        (3, 0, NOTIFY),
+        (3, 0x1100, NOTIFY),
+        (3, 0x100, NOTIFY),
+        (3, 0x1001, NOTIFY),
+    ],
+)
+def test_only_fstat_is_let_through(place: int, value: int, answer: str) -> None:
+    abis = (_X86, _X86_32)
+    program = instructions(build(empty_path=0xDD5, abis=abis))
+    arguments = (*_FSTAT[:place], value, *_FSTAT[place + 1 :])
+    assert run(program, 262, _X86.audit_arch, _FSTAT) == ALLOW
+    assert run(program, 262, _X86.audit_arch, arguments) == answer
+    # Without knowing the address, on the other ABI, and where stat is answered from a record, every one is seen.
+    assert run(program, 300, _X86_32.audit_arch, _FSTAT) == NOTIFY
+    assert run(instructions(build(abis=abis)), 262, _X86.audit_arch, _FSTAT) == NOTIFY
+    assert run(instructions(build(stat=True, empty_path=0xDD5, abis=abis)), 262, _X86.audit_arch, _FSTAT) == NOTIFY
+
+
 @pytest.mark.parametrize("flags", [0, 0o1, 0o2, 0o100, 0o1000, 0o10000000, 0xFFFF_FFFF])
 def test_opening_is_seen_whatever_the_flags(abis: tuple[Abi, ...], flags: int) -> None:
     program = instructions(build(abis=abis))
@@ -166,9 +204,12 @@ def test_opening_is_seen_whatever_the_flags(abis: tuple[Abi, ...], flags: int) -
 
 
 @pytest.mark.parametrize(("stdin", "stat"), _SWITCHES)
-def test_the_kernel_would_take_the_program(abis: tuple[Abi, ...], stdin: bool, stat: bool) -> None:
+@pytest.mark.parametrize("empty_path", [None, 1])
+def test_the_kernel_would_take_the_program(
+    abis: tuple[Abi, ...], stdin: bool, stat: bool, empty_path: int | None
+) -> None:
     """See: kernel/seccomp.c seccomp_check_filter and net/core/filter.c bpf_check_classic."""
-    data = build(stdin=stdin, stat=stat, abis=abis)
+    data = build(stdin=stdin, stat=stat, empty_path=empty_path, abis=abis)
     program = instructions(data)
     assert 0 < len(program) <= 4096
     assert len(data) == 8 * len(program)
@@ -179,7 +220,7 @@ def test_the_kernel_would_take_the_program(abis: tuple[Abi, ...], stdin: bool, s
             assert value % 4 == 0
             assert value < 64
         else:
-            assert code == 0x06
+            assert code in (0x06, 0x54)
     assert program[-1][0] == 0x06
 
 

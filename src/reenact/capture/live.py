@@ -132,7 +132,10 @@ def start_recorder(journal: Journal, session: Session, task: RecorderTask, outer
             os.close(gate[1])
             os.read(gate[0], 1)
             os.close(gate[0])
-        from reenact.capture.recorder import Recording, record  # noqa: PLC0415 - in its own process, while the job starts
+        from reenact.capture.lean import import_msgspec  # noqa: PLC0415 - in its own process, while the job starts
+
+        import_msgspec()
+        from reenact.capture.recorder import Recording, record  # noqa: PLC0415 - same
 
         recording = Recording(
             folder=journal.folder,

@@ -51,15 +51,7 @@ def _plainly(record: list[Any]) -> bytes:
 def _fast_encoder() -> Callable[[list[Any]], bytes]:
     from msgspec.json import Encoder  # noqa: PLC0415 - the import costs as much as encoding a thousand records by json
 
-    quickly = Encoder().encode
-
-    def encode(record: list[Any]) -> bytes:
-        try:
-            return quickly(record)
-        except ValueError:  # a lone surrogate, or an integer of more than 64 bits
-            return _plainly(record)
-
-    return encode
+    return Encoder().encode
 
 
 class JournalWriter:
@@ -81,7 +73,10 @@ class JournalWriter:
         """Append a record; give the journal's length after it, in bytes."""
         if self.broken:
             return self.position
-        body = self._encode(record)
+        try:
+            body = self._encode(record)
+        except ValueError:  # a lone surrogate, or an integer of more than 64 bits: msgspec's encoder has none of them
+            body = _plainly(record)
         line = b"%08x %b\n" % (zlib.crc32(body), body)
         length = len(line)
         self._buffer.append(line)

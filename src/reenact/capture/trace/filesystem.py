@@ -33,14 +33,19 @@ class LiveFileSystem:
         """List a folder; a folder that cannot be read has no names."""
         found = []
         try:
-            with os.scandir(self.prefix + path) as entries:
-                for entry in entries:
-                    try:
-                        found.append((entry.name, entry.stat(follow_symlinks=False)))
-                    except OSError:
-                        continue
+            folder = os.open(self.prefix + path, os.O_RDONLY | os.O_DIRECTORY | os.O_NONBLOCK | os.O_CLOEXEC)
         except OSError:
             return []
+        try:
+            for name in os.listdir(folder):
+                try:
+                    found.append((name, os.stat(name, dir_fd=folder, follow_symlinks=False)))
+                except OSError:
+                    continue
+        except OSError:
+            return []
+        finally:
+            os.close(folder)
         return found
 
     def writable(self, path: str) -> bool:

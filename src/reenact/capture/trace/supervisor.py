@@ -207,7 +207,7 @@ class Supervisor:
         notification, thread, _, number, arch, _, *arguments = seccomp.unpack(self._buffer)
         if self.heard is not None:
             # So that the main process can answer it, should we be killed.
-            self.heard[:8] = notification.to_bytes(8, "little")
+            self.heard[:8] = self._buffer[:8]
         later = self._book(thread, number, arch, arguments)
         if later is _answered:
             seccomp.respond(self.listener, notification, 0)
@@ -274,6 +274,8 @@ class Supervisor:
         path = ""
         if index >= 0 and arguments[index]:
             path = self._memory.string(self._processes.process(thread), arguments[index])
+            if path[:1] == "/":
+                return path
             if not path and folder_index < 0:
                 return ""
         folder = arguments[folder_index] & 0xFFFF_FFFF if folder_index >= 0 else AT_FDCWD

@@ -76,6 +76,19 @@ class Memory:
 
     def string(self, process: int, address: int) -> str:
         """Read a NUL-terminated path, decoded like :func:`os.fsdecode`."""
+        descriptor = self._open.get(process)
+        if descriptor is not None:
+            # The usual case: nearly all that is read of processes is read here.
+            try:
+                data = os.pread(descriptor, _STRING_BYTES, address)
+            except (OSError, OverflowError):
+                data = b""
+            end = data.find(b"\0")
+            if end >= 0:
+                return data[:end].decode(_ENCODING, "surrogateescape")
+        return self._long_string(process, address)
+
+    def _long_string(self, process: int, address: int) -> str:
         data = self.read(process, address, _STRING_BYTES)
         end = data.find(b"\0")
         while end < 0:

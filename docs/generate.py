@@ -29,7 +29,7 @@ _NOTICE: Final = "<!-- Written by `make schema` from the code. Change it there. 
 
 def _help(command: click.Command, name: str) -> str:
     parent = None if name == "reenact" else click.Context(program, info_name="reenact", terminal_width=_WIDTH)
-    last = name.rpartition(" ")[2]
+    last = name.partition(" ")[2] or name
     context = click.Context(
         command,
         info_name=last,
@@ -48,6 +48,8 @@ def _command_line() -> str:
         if command is None:
             raise LookupError(name)
         lines += ["", f"## reenact {name}", "", "```", _help(command, f"reenact {name}"), "```"]
+        for below, part in sorted(command.commands.items()) if isinstance(command, click.Group) else ():
+            lines += ["", f"### reenact {name} {below}", "", "```", _help(part, f"reenact {name} {below}"), "```"]
     lines += [
         "",
         "## Variables",
@@ -55,6 +57,8 @@ def _command_line() -> str:
         (
             "`REENACT_STORE` and the other variables of [settings](settings.md) change what the options do not say."
             " `REENACT_DEBUG=1` lets an unexpected error show where in the program it happened."
+            " `REENACT_IDENTITY` names a file with the private keys that encrypted stores are read with: lines of"
+            " `AGE-SECRET-KEY-1…`, or an OpenSSH private key."
         ),
     ]
     return "\n".join(lines) + "\n"

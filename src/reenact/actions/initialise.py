@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Final
@@ -10,9 +11,9 @@ from typing import Final
 from reenact import atomic
 from reenact.actions.keeping import access
 from reenact.actions.sealing import seal_with, signing_key
-from reenact.errors import StoreError
+from reenact.errors import StoreError, UsageError
 from reenact.settings import SETTINGS_FILE, Settings
-from reenact.store.opening import open_store
+from reenact.store.opening import Store, open_store
 
 __all__ = ["Part", "init"]
 
@@ -23,6 +24,11 @@ _TEMPLATE: Final = b"""\
 
 # [redact]
 # patterns = ["*_PIN"]        # further names whose values are secrets
+"""
+
+_ENCRYPTED: Final = b"""
+[storage]
+encryption = "required"       # record into encrypted stores only
 """
 
 
@@ -37,29 +43,35 @@ class Part:
     """False: it was there already, and was left as it is."""
 
 
-def init(folder: Path, load: Callable[[], Settings]) -> list[Part]:
+def init(
+    folder: Path, load: Callable[[], Settings], *, encrypt: bool = False, recipients: Sequence[str] = ()
+) -> list[Part]:
     """Make a folder the root of jobs, unless one above it has a settings file already.
 
     Args:
         folder: Where the settings file goes.
         load: Reads the settings that hold there; called again after the file was made, as that moves the root.
+        encrypt: Make the store an encrypted one.
+        recipients: Who can read it, beside this user.
 
     Raises:
         SettingsError: the settings that are there cannot be used.
-        StoreError: something cannot be made.
+        StoreError: something cannot be made, or the store is there and not encrypted as it should be.
+        StoreLocked: the store is there, and encrypted for others.
+        UsageError: a recipient is none, or the store is there already.
     """
     file = load().file
     if file is None:
         file = str(folder / SETTINGS_FILE)
         try:
-            wrote = atomic.put_if_absent(file, _TEMPLATE)
+            wrote = atomic.put_if_absent(file, _TEMPLATE + (_ENCRYPTED if encrypt else b""))
         except OSError as error:
             raise StoreError(f"{file} cannot be written: {error.strerror}") from error
     else:
         wrote = False
     settings = load()
     was_there = _is_there(settings)
-    store = open_store(settings.store, create=True, access=access(settings))
+    store = _made(settings, encrypt=encrypt, recipients=recipients)
     known = store.keys.ids()
     signing_key(store, seal_with(settings))
     return [
@@ -67,6 +79,23 @@ def init(folder: Path, load: Callable[[], Settings]) -> list[Part]:
         Part(what="store", where=store.location, made=not was_there),
         Part(what="signing key", where=f"{store.location}/keys", made=store.keys.ids() != known),
     ]
+
+
+def _made(settings: Settings, *, encrypt: bool, recipients: Sequence[str]) -> Store:
+    if not encrypt:
+        return open_store(settings.store, create=True, access=access(settings))
+    from reenact.actions.recipients import first_recipients, read_recipients, recipients_of  # noqa: PLC0415 - for encrypted stores only
+
+    named = read_recipients(recipients)
+    store = open_store(
+        settings.store, create=True, access=access(settings), encrypt_to=first_recipients(named, os.environ)
+    )
+    if lacking := set(named).difference(recipients_of(store)):
+        raise UsageError(
+            f"the store at {store.location} is there already, and not for {', '.join(sorted(lacking))}",
+            hint="reenact recipients add",
+        )
+    return store
 
 
 def _is_there(settings: Settings) -> bool:

@@ -31,6 +31,7 @@ def access(settings: Settings, *, cached: bool = True) -> Access:
     chosen = settings.storage
     return Access(
         read_only=chosen.read_only,
+        encrypted_only=chosen.encryption == "required",
         retry_seconds=chosen.retry_seconds,
         cache_max_bytes=chosen.cache_max_bytes if cached else 0,
         max_rate_bytes=chosen.max_rate,

@@ -19,7 +19,14 @@ from reenact.capture.surroundings import inside_world, parent_run
 from reenact.capture.trace import listener
 from reenact.errors import ReenactError, StoreError, UsageError
 from reenact.settings import job_name
-from reenact.store.description import Description, is_remote, journals_folder, private_folders, read_description
+from reenact.store.description import (
+    Description,
+    check_encryption,
+    is_remote,
+    journals_folder,
+    private_folders,
+    read_description,
+)
 
 if TYPE_CHECKING:
     from reenact.capture.nesting import Outer
@@ -145,6 +152,8 @@ def _start(settings: Settings, request: RunRequest, parent: Parent | None) -> _S
     started = time.time_ns()
     environment = dict(os.environ)
     described = read_description(location, environment)
+    if described is not None:  # before anything about the job is written
+        check_encryption(described, location, required=settings.storage.encryption == "required")
     outer = _reach(parent, _ours(location, described)) if parent is not None else None
     wanted = request.rung or settings.capture.rung
     joins = outer is not None and wanted in ("auto", "kernel")

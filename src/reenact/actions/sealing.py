@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, NamedTuple
 from reenact import clock
 from reenact.errors import KeyAbsent, SignerUnavailable, StoreError, UsageError
 from reenact.ids import RunId
-from reenact.store.description import is_remote, private_base, temporary
+from reenact.store.description import is_remote, private_base, read_description, temporary
 
 if TYPE_CHECKING:
     from reenact.digests import Digest
@@ -82,7 +82,9 @@ def key_places(location: str) -> list[str]:
 def _beside(location: str) -> str:
     """Give the folder that holds the keys of users without a configuration folder: the store's, or one of this host's."""
     if not is_remote(location):
-        return location
+        described = read_description(location, os.environ)
+        if described is None or described.encryption is None:
+            return location
     return os.path.join(private_base(os.environ, "XDG_STATE_HOME", ".local/state") or temporary(), "reenact")
 
 

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
-from reenact.actions.keeping import delta_policy
+from reenact.actions.keeping import access, delta_policy
 from reenact.actions.opening import opened, peek_bundle, resolve
 from reenact.actions.sealing import check_signature, log_arrival, logged_statements, removed_runs
 from reenact.actions.verify import Problem, needed_objects
@@ -99,7 +99,12 @@ def pull(
 ) -> Transfer:
     """Copy runs of another store to that of the settings, which is made when it is not there; see :func:`push`."""
     other = _other(settings, source, create=False)
-    return transfer(other, open_store(settings.store, create=True, deltas=delta_policy(settings)), selection, say)
+    return transfer(
+        other,
+        open_store(settings.store, create=True, deltas=delta_policy(settings), access=access(settings)),
+        selection,
+        say,
+    )
 
 
 def _other(settings: Settings, location: str, *, create: bool) -> Store:

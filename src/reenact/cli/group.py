@@ -16,6 +16,7 @@ __all__ = ["VERBS", "invoke", "program"]
 VERBS: Final = (
     *("init", "run", "runs", "show", "replay", "plan", "restore", "verify", "push", "pull"),
     *("hold", "release", "prune"),
+    "recipients",
 )
 """In the order of a first day with the program; the module :mod:`reenact.cli` has one of the same name for each."""
 

@@ -19,6 +19,7 @@ __all__ = [
     "HELP_NAMES",
     "Moment",
     "Pairs",
+    "family",
     "json_option",
     "print_json",
     "run_argument",
@@ -58,6 +59,26 @@ class _Verb(click.Command):
                 formatter.write_text(self.exits)
             else:
                 formatter.write_dl([(str(status), meaning) for status, meaning in self.exits.items()])
+
+
+class _Family(_Verb, click.Group):
+    """Verbs about one thing, under its name."""
+
+
+def family(
+    name: str,
+    *commands: click.Command,
+    help: str,  # noqa: A002 - click's name for it
+    examples: Sequence[str],
+    exits: Mapping[int, str],
+) -> click.Group:
+    """Make one verb of several: ``reenact NAME COMMAND``."""
+    made = _Family(
+        name=name, help=help, examples=examples, exits=exits, no_args_is_help=True, context_settings={**HELP_NAMES}
+    )
+    for command in commands:
+        made.add_command(command)
+    return made
 
 
 def verb(

@@ -133,6 +133,13 @@ class Storage(Section):
         default=10,
         most=60,
     )
+    encryption: Literal["any", "required"] = choice(
+        "`required` refuses a store that is not encrypted, so that nothing is ever recorded into one by mistake or by a trick;"
+        " `reenact init --encrypt` makes one that is.",
+        "any",
+        "required",
+        default="any",
+    )
     read_only: bool = flag(
         "Nothing is written to the store: runs are listed, verified and restored, and a recording or a replay that would be kept"
         " is refused. `replay --dry-run` keeps nothing, and works.",

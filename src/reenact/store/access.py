@@ -19,6 +19,8 @@ class Access(NamedTuple):
 
     read_only: bool = False
     """Refuse to write, whatever the place would allow."""
+    encrypted_only: bool = False
+    """Refuse a store that is not encrypted, and make none."""
     retry_seconds: float = 60.0
     """How long a place in a bucket that does not answer is asked again; 0 for once."""
     cache_max_bytes: int = 2 << 30

@@ -19,6 +19,7 @@ __all__ = [
     "KEYS_FOLDER",
     "SCHEME",
     "Description",
+    "check_encryption",
     "is_remote",
     "journals_folder",
     "kept_description",
@@ -109,6 +110,27 @@ def kept_description(location: str, environment: Mapping[str, str]) -> str:
     base = private_base(environment, "XDG_CACHE_HOME", ".cache") or temporary()
     name = location.replace("%", "%25").replace("/", "%2F")
     return os.path.join(base, "reenact", "locations", f"{name}.json")
+
+
+def check_encryption(told: Description, location: str, *, wanted: bool = False, required: bool) -> None:
+    """Refuse a store that is not encrypted where one is expected that is.
+
+    Args:
+        told: What it says of itself.
+        location: Where it is.
+        wanted: Such a store was to be made now.
+        required: The settings say that it must be one.
+
+    Raises:
+        StoreError: it is not.
+    """
+    if told.encryption is not None or not (wanted or required):
+        return
+    why = "" if wanted else ", and storage.encryption says it must be"
+    raise StoreError(
+        f"the store at {location} is {'there already, and ' if wanted else ''}not encrypted{why}",
+        hint="what is in it stays readable to whoever has it; make another: reenact init --encrypt --store ANOTHER",
+    )
 
 
 def private_base(environment: Mapping[str, str], variable: str, below_home: str) -> str:

@@ -24,6 +24,7 @@ from reenact.store.description import (
     KEYS_FOLDER,
     SCHEME,
     Description,
+    check_encryption,
     is_remote,
     journals_folder,
     kept_description,
@@ -47,6 +48,7 @@ if TYPE_CHECKING:
 
     from reenact.digests import Digest
     from reenact.store.backends.encrypted import EncryptedBackend
+    from reenact.store.crypt.keyring import KeyRing
     from reenact.store.leases import Lease
     from reenact.store.objects import ObjectReader
     from reenact.store.publishing import Ready
@@ -254,8 +256,10 @@ def open_store(
     if not remote:
         location = os.path.abspath(location)
     backend = connect(location, access) if remote else FolderBackend(location)
-    told, description = _described(backend, encrypt_to, create=create and not access.read_only)
-    _check_encryption(told, backend, wanted=bool(encrypt_to))
+    may_make = create and not access.read_only and bool(encrypt_to or not access.encrypted_only)
+    told, description = _described(backend, encrypt_to, create=may_make)
+    check_encryption(told, location, wanted=bool(encrypt_to), required=access.encrypted_only)
+    _check_downgrade(told, backend)
     private = private_folders(told, os.environ)
     cache = private[1] if private else cache_folder(location, told.id, os.environ)
     staging = os.path.join(private[0], "staging") if private else None
@@ -278,17 +282,9 @@ def open_store(
     )
 
 
-def _check_encryption(told: Description, backend: Backend, *, wanted: bool) -> None:
-    """Refuse a store that is not encrypted though it should be, or once was."""
-    if told.encryption is not None:
-        return
-    if wanted:
-        raise StoreError(
-            f"the store at {backend.location} is there already, and not encrypted",
-            hint="what is in it stays readable to whoever has it; make another store, and record there",
-        )
+def _check_downgrade(told: Description, backend: Backend) -> None:
     # In a bucket that would be one request more for every command; storage.encryption = "required" guards both.
-    if not is_remote(backend.location) and backend.names(f"{KEYS_FOLDER}/{told.id}"):
+    if told.encryption is None and not is_remote(backend.location) and backend.names(f"{KEYS_FOLDER}/{told.id}"):
         raise StoreKeysChanged(
             f"the store at {backend.location} has the keys of an encrypted store, and says that it is none",
             hint=f"restore its {DESCRIPTION} from a copy you trust",
@@ -299,7 +295,10 @@ def _unlocked(backend: Backend, told: Description, staging: str) -> EncryptedBac
     from reenact.store.backends.encrypted import EncryptedBackend  # noqa: PLC0415 - for encrypted stores only
     from reenact.store.crypt.unlocking import unlock  # noqa: PLC0415 - same
 
-    return EncryptedBackend(backend, unlock(backend, told.id, os.environ), staging)
+    def keys() -> KeyRing:
+        return unlock(backend, told.id, os.environ)
+
+    return EncryptedBackend(backend, keys(), staging, keys)
 
 
 def _described(backend: Backend, encrypt_to: Sequence[str], *, create: bool) -> tuple[Description, bytes]:

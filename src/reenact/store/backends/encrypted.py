@@ -16,7 +16,7 @@ from functools import partial
 from typing import Final, TypeVar
 
 from reenact.atomic import TEMPORARY_PREFIX, AnyPath
-from reenact.errors import KeyAbsent, ValueDamaged
+from reenact.errors import KeyAbsent, ReenactError, ValueDamaged
 from reenact.store.crypt.files import reseal, seal_file
 from reenact.store.crypt.keyring import KeyRing
 from reenact.store.crypt.names import KeyedNames
@@ -25,6 +25,7 @@ from reenact.store.crypt.values import (
     HEADER_BYTES,
     ValueCipher,
     content_length,
+    epoch_of,
     open_header,
     open_value,
     seal_value,
@@ -52,15 +53,18 @@ def _is_open(key: str) -> bool:
 class EncryptedBackend(Backend):
     """Encrypts for another backend."""
 
-    def __init__(self, inner: Backend, ring: KeyRing, staging: str) -> None:
+    def __init__(
+        self, inner: Backend, ring: KeyRing, staging: str, reload: Callable[[], KeyRing] | None = None
+    ) -> None:
         """Prepare.
 
         Args:
             inner: What keeps the encrypted values.
             ring: The keys.
             staging: A local folder, this user's alone, for files that are not encrypted yet; made when asked for.
+            reload: Gives the keys anew; asked where a value is of an epoch that began since.
         """
-        self.inner, self._ring, self._staging = inner, ring, staging
+        self.inner, self._ring, self._staging, self._reload = inner, ring, staging, reload
         self._names = KeyedNames(ring.names_key)
         self._ciphers: OrderedDict[str, ValueCipher] = OrderedDict()
         self._lock = threading.Lock()
@@ -144,12 +148,22 @@ class EncryptedBackend(Backend):
         return renewed
 
     def _header(self, key: str, hidden: str) -> ValueCipher:
-        return open_header(self._ring, key, self.inner.get_range(hidden, 0, HEADER_BYTES))
+        header = self.inner.get_range(hidden, 0, HEADER_BYTES)
+        return open_header(self._ring_for(key, header), key, header)
+
+    def _ring_for(self, key: str, header: bytes) -> KeyRing:
+        """Give keys that may have the one a value needs: a reader that lives long sees epochs begin."""
+        if epoch_of(header) > self._ring.epoch and self._reload is not None:
+            try:
+                self._ring = self._reload()
+            except ReenactError as error:
+                raise ValueDamaged(key, f"the key of its epoch {epoch_of(header)} cannot be had: {error}") from error
+        return self._ring
 
     def get(self, key: str) -> bytes:
         """See :class:`Backend`."""
         stored = self._found(key, self.inner.get)
-        return stored if _is_open(key) else open_value(self._ring, key, stored)
+        return stored if _is_open(key) else open_value(self._ring_for(key, stored), key, stored)
 
     def get_range(self, key: str, offset: int, length: int) -> bytes:
         """See :class:`Backend`. Reads and checks the chunks that hold the range, and the last one where the range ends there."""

@@ -10,7 +10,7 @@ import hashlib
 from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any, Final, cast
 
-from reenact.errors import StoreError, UsageError
+from reenact.errors import StoreError, StoreLocked, UsageError
 
 if TYPE_CHECKING:
     from types import ModuleType
@@ -89,7 +89,7 @@ def parse_identities(data: bytes, where: str) -> list[Identity]:
     """Read a file of identities: lines of ``AGE-SECRET-KEY-1…`` and ``#`` comments, or one OpenSSH private key.
 
     Raises:
-        StoreError: it is neither, or an ssh key that a passphrase protects.
+        StoreLocked: it is neither, or an ssh key that a passphrase protects.
     """
     pyrage = _pyrage()
     try:
@@ -98,7 +98,7 @@ def parse_identities(data: bytes, where: str) -> list[Identity]:
         lines = [line.strip() for line in data.decode("ascii").splitlines()]
         return [pyrage.x25519.Identity.from_str(line) for line in lines if line and not line.startswith("#")]
     except (pyrage.IdentityError, UnicodeDecodeError):
-        raise StoreError(
+        raise StoreLocked(
             f"{where} holds no identity of age",
             hint="expected lines of AGE-SECRET-KEY-1…, or an OpenSSH private key without a passphrase",
         ) from None

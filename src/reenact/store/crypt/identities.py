@@ -12,7 +12,7 @@ from collections.abc import Mapping
 from typing import TYPE_CHECKING, Final
 
 from reenact import atomic
-from reenact.errors import StoreError, StoreKeysChanged
+from reenact.errors import StoreError, StoreKeysChanged, StoreLocked
 from reenact.store.crypt import age
 from reenact.store.description import private_base
 
@@ -48,7 +48,8 @@ def load_identities(environment: Mapping[str, str]) -> list[age.Identity]:
     """Read all identities at hand; none when there is no file of them.
 
     Raises:
-        StoreError: a file cannot be read, holds something else, or the user's own is open to others.
+        StoreLocked: the file that was named is not there, or one holds something else.
+        StoreError: a file cannot be read, or the user's own is open to others.
     """
     found: list[age.Identity] = []
     named = environment.get(VARIABLE, "")
@@ -57,7 +58,7 @@ def load_identities(environment: Mapping[str, str]) -> list[age.Identity]:
             data = _read(place, private=place != named)
         except FileNotFoundError:
             if place == named:
-                raise StoreError(f"{VARIABLE} names {place}, which is not there") from None
+                raise StoreLocked(f"{VARIABLE} names {place}, which is not there") from None
             continue
         except OSError as error:
             raise StoreError(f"the identity {place} cannot be read: {error.strerror}") from error

@@ -38,6 +38,7 @@ __all__ = [
     "HEADER_BYTES",
     "ValueCipher",
     "content_length",
+    "epoch_of",
     "new_cipher",
     "open_header",
     "open_value",
@@ -65,6 +66,11 @@ def content_length(stored_bytes: int) -> int:
     """Give the length of the content from that of the encrypted value; of one cut short, what would be left of it."""
     whole, rest = divmod(max(0, stored_bytes - HEADER_BYTES), _STORED_CHUNK_BYTES)
     return whole * CHUNK_BYTES + max(0, rest - _TAG_BYTES)
+
+
+def epoch_of(header: bytes) -> int:
+    """Give the epoch that the beginning of an encrypted value names; 0 when that is none. Nothing is verified."""
+    return int(_HEAD.unpack_from(header)[1]) if len(header) >= _HEAD.size and header.startswith(_MAGIC) else 0
 
 
 class ValueCipher:

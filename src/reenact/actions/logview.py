@@ -27,6 +27,7 @@ from reenact.store.opening import Store
 
 __all__ = ["LogView"]
 
+_STALE: Final = frozenset({"key-revoked", "key-retired", "key-not-yet", "key-untrusted", "witness-missing"})
 _NEAR: Final = 512
 """Entries looked at around where the time says one should be, before all are."""
 
@@ -216,9 +217,9 @@ class LogView:
         return Tree(self._store.backend, self.size)
 
     def root_flaws(self) -> list[Flaw]:
-        """Hold the log against the pinned checkpoint and the newest that is kept."""
+        """Hold the log against the pinned checkpoint and the newest that is kept; tell of damaged keys, too."""
         sizes = Checkpoints(self._store.backend).sizes()
-        flaws = self._pin_flaws()
+        flaws = self.key_flaws + self._pin_flaws()
         flaws += self._kept_flaws(sizes[-1], self.tree) if sizes else []
         if not sizes and self._trust is not None and self._trust.witnesses:
             flaws.append(Flaw("checkpoint-missing", "no checkpoint is kept that a witness could have cosigned"))
@@ -291,7 +292,11 @@ class LogView:
         flaws += self._entries_flaws(count)
         tree = Tree(self._store.backend, count, from_entries=True)
         flaws += self._tile_flaws(tree)
-        flaws += [flaw for size in Checkpoints(self._store.backend).sizes() for flaw in self._kept_flaws(size, tree)]
+        sizes = Checkpoints(self._store.backend).sizes()
+        for size in sizes:
+            found = self._kept_flaws(size, tree)
+            # An older checkpoint by a key that was revoked since is replaced by the newest.
+            flaws += [flaw for flaw in found if size == sizes[-1] or flaw.code not in _STALE]
         return flaws + self._pin_flaws()
 
     def _entries_flaws(self, count: int) -> Iterator[Flaw]:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "SealWith",
+    "announce",
     "append",
     "check_signature",
     "ensure_logged",
@@ -32,7 +33,9 @@ __all__ = [
     "log_arrival",
     "log_record",
     "logged_statements",
+    "own_folder",
     "prepare_sealing",
+    "put_sealed",
     "removed_runs",
     "seal_bundle",
     "seal_payload",
@@ -97,17 +100,21 @@ def signers(store: Store, how: SealWith = SealWith()) -> list[Signer]:  # noqa: 
         SettingsError: the settings name no signer.
     """
     from reenact.seal import registry  # noqa: PLC0415 - late, like all of sealing
-    from reenact.seal.keys import key_folder  # noqa: PLC0415 - same
 
-    @cache
-    def folder() -> str:
-        return key_folder(os.environ, _beside(store.location))
-
-    place = registry.SignerPlace(folder, store.id, how.root, how.public_keys, how.timeout_seconds, os.environ)
+    place = registry.SignerPlace(
+        cache(lambda: own_folder(store)), store.id, how.root, how.public_keys, how.timeout_seconds, os.environ
+    )
     found = registry.signers(how.signers, place)
     for signer in found:
         announce(store, signer.public, signer)
     return found
+
+
+def own_folder(store: Store) -> str:
+    """Give the folder of this user's private keys, making it."""
+    from reenact.seal.keys import key_folder  # noqa: PLC0415 - late, like all of sealing
+
+    return key_folder(os.environ, _beside(store.location))
 
 
 def announce(store: Store, public: PublicKey, by: Signer) -> None:

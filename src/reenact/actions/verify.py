@@ -26,7 +26,9 @@ from reenact.settings import Settings
 from reenact.store.opening import Store
 from reenact.store.runs import pointer_lines
 
-__all__ = ["Problem", "VerifiedRun", "needed_objects", "verify"]
+__all__ = ["Problem", "RunCheck", "VerifiedRun", "needed_objects", "verify"]
+
+_SAME = frozenset({"identical", "equivalent"})
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -40,13 +42,18 @@ class Problem:
     message: str
     exit_code: int
 
+    @classmethod
+    def of(cls, flaw: Flaw, subject: str) -> Problem:
+        """Say what a flaw is of."""
+        return cls(code=flaw.code, subject=subject, message=flaw.message, exit_code=flaw.exit_code)
+
 
 def _problem(code: str, subject: str, message: str) -> Problem:
-    return Problem(code=code, subject=subject, message=message, exit_code=FLAWS[code].exit_code)
+    return Problem.of(Flaw(code, message), subject)
 
 
 def _problems(flaws: Iterable[Flaw], subject: str) -> list[Problem]:
-    return [_problem(flaw.code, subject, flaw.message) for flaw in flaws]
+    return [Problem.of(flaw, subject) for flaw in flaws]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -69,6 +76,8 @@ class VerifiedRun:
     """Whether those are enough for the trust file; None without one: then the store names its keys itself."""
     verdicts: tuple[str, ...] = ()
     """What its replays came to, oldest first; those that hold."""
+    reproduced: tuple[str, ...] = ()
+    """The outputs that a replay made again, identical or equivalent."""
 
     @property
     def exit_code(self) -> int:
@@ -104,7 +113,7 @@ def verify(
     store = opened(settings, cached=False)
     run_ids = store.runs.ids() if everything else [resolve(store, name) for name in names]
     view = LogView(store, load_trust(settings, trust_file), pinned=since)
-    check = _Check(store, view, deep=deep)
+    check = RunCheck(store, view, deep=deep)
     results = []
     for place, run_id in enumerate(run_ids, start=1):
         say(f"verifying run {place} of {len(run_ids)}")
@@ -159,7 +168,7 @@ def needed_objects(
     return wanted
 
 
-class _Check:
+class RunCheck:
     """Verifies runs of one store; an object that several share is checked once."""
 
     def __init__(self, store: Store, view: LogView, *, deep: bool) -> None:
@@ -204,7 +213,8 @@ class _Check:
             signers=signed.signers,
             owners=self._view.owners(signed.signers),
             trusted=self._view.trusts(signed),
-            verdicts=tuple(verdicts),
+            verdicts=tuple(verdict.verdict for verdict in verdicts),
+            reproduced=tuple(sorted({o.name for v in verdicts for o in v.outputs if o.verdict in _SAME})),
         )
 
     def _logged(
@@ -246,9 +256,9 @@ class _Check:
             if got != expected:
                 yield _problem("view-differs", name, f"got {of_bytes(got)}, expected {of_bytes(expected)}")
 
-    def _verdicts(self, run_id: RunId, bundle: Bundle, payload: bytes) -> tuple[list[str], list[Problem]]:
-        """Verify the verdicts of a run; give what those say that hold, and what is wrong."""
-        said: list[str] = []
+    def _verdicts(self, run_id: RunId, bundle: Bundle, payload: bytes) -> tuple[list[Verdict], list[Problem]]:
+        """Verify the verdicts of a run; give those that hold, and what is wrong with the others."""
+        said: list[Verdict] = []
         problems: list[Problem] = []
         for replay, envelope in self._store.runs.verdicts(run_id):
             subject = f"verdict {replay}"
@@ -257,7 +267,7 @@ class _Check:
                 found += _problems(self._chain_flaws(verdict, run_id, replay, bundle, payload), subject)
                 found += _problems(self._summary_flaws(verdict, run_id, replay), subject)
                 if not found:
-                    said.append(verdict.verdict)
+                    said.append(verdict)
             problems += found
         return said, problems
 

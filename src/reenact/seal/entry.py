@@ -131,7 +131,10 @@ def signed_part(data: bytes) -> tuple[bytes, bytes] | None:
         fields = json.loads(data)
         if canonical.dumps_plain(fields) != data:
             return None
-        signature = base64.b64decode(fields.pop("signature"), validate=True)
+        text = fields.pop("signature")
+        signature = base64.b64decode(text, validate=True)
+        if base64.b64encode(signature).decode("ascii") != text:
+            return None  # bits that decoding passes over
     except (ValueError, KeyError, TypeError, AttributeError, RecursionError, binascii.Error):
         return None
     return pre_authentication_encoding(ENTRY_TYPE, canonical.dumps_plain(fields)), signature

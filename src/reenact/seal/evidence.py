@@ -175,18 +175,17 @@ def checkpoint_flaws(
         found = checkpoints.parse(note.text)
         if found.origin != origin:
             return None, [Flaw("checkpoint-invalid", f"the checkpoint is of {found.origin}, expected {origin}")]
-        signers = [
-            key_id
-            for key_id, state in keyring.states.items()
-            if notes.signed_by(note, origin, state.public) and keyring.flaw_at(key_id, found.size - 1) is None
-        ]
+        signed = [key_id for key_id, state in keyring.states.items() if notes.signed_by(note, origin, state.public)]
         seen = [w.name for w in trust.witness_keys if notes.cosigned_at(note, w.name, w.public)] if trust else []
     except SignatureInvalid as error:
         return None, [Flaw("checkpoint-invalid", str(error))]
-    if not signers:
+    if not signed:
         return None, [Flaw("checkpoint-invalid", f"no known key signed the checkpoint of {found.size} entries")]
+    stale = [flaw for key_id in signed if (flaw := keyring.flaw_at(key_id, found.size - 1)) is not None]
+    if len(stale) == len(signed):
+        return None, [Flaw(flaw.code, f"the checkpoint of {found.size} entries: {flaw.message}") for flaw in stale]
     flaws = []
-    if trust is not None and all(keyring.owner(key_id) is None for key_id in signers):
+    if trust is not None and all(keyring.owner(key_id) is None for key_id in signed):
         flaws.append(Flaw("key-untrusted", "the checkpoint is signed by no key the trust file names"))
     if trust is not None and len(seen) < trust.witnesses:
         message = f"{len(seen)} witnesses cosigned the checkpoint of {found.size} entries, expected {trust.witnesses}"

@@ -9,7 +9,7 @@ import os
 import pwd
 import tempfile
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -24,7 +24,8 @@ from reenact.capture.recorder import remove_journal
 from reenact.capture.redact import Redactor
 from reenact.capture.redact_stream import StreamRedactor
 from reenact.capture.trace.stat_answers import Facts
-from reenact.errors import IntegrityError, SandboxError, UnreplayableError
+from reenact.digests import Digest
+from reenact.errors import IntegrityError, ObjectMissing, SandboxError, UnreplayableError
 from reenact.ids import RunId
 from reenact.model import manifest as manifests
 from reenact.model.artifact import Entry
@@ -34,6 +35,7 @@ from reenact.replay import rebuild
 from reenact.replay.drift import environment_drift
 from reenact.replay.execute import Execution, execute, execute_in_folder
 from reenact.replay.fresh import Place, as_recorded, entries_of, escaped, moved
+from reenact.replay.interface import ObjectSource
 from reenact.replay.judge import Evidence
 from reenact.replay.layout import lay_out
 from reenact.replay.ownership import Ownership
@@ -48,7 +50,7 @@ if TYPE_CHECKING:
     from reenact.settings import Settings
     from reenact.store.opening import Store
 
-__all__ = ["Again", "evidence_of", "run_again"]
+__all__ = ["Again", "evidence_of", "redactor_of", "run_again"]
 
 _RUNG_LABEL = "replay-rung"
 """The label by which the runs of lower rungs are found, and told from replays in a world."""
@@ -71,30 +73,38 @@ class Again:
     """What was used that the replay should not have reached."""
 
 
-def run_again(settings: Settings, store: Store, target: Store, prepared: Prepared) -> Again:
+def run_again(
+    settings: Settings,
+    store: Store,
+    target: Store,
+    prepared: Prepared,
+    *,
+    secrets: Mapping[str, str] | None = None,
+) -> Again:
     """Execute the recorded command on the planned rung.
 
     Args:
         settings: How.
         store: Where the record is.
-        target: Where the replay is stored.
+        target: Where the replay is stored; what is not in `store` is looked for there.
         prepared: A plan that says the run is replayable.
+        secrets: Values of secret variables, besides those in this process's own environment.
 
     Raises:
         SandboxError: the replay cannot be started, observed or recorded.
         UnreplayableError: the environment cannot be rebuilt; nothing was executed.
         StoreError: the replay cannot be stored.
     """
-    runner = _Runner(settings, store, target)
+    runner = _Runner(settings, store, target, secrets or {})
     return runner.in_folder(prepared, prepared.footing) if prepared.footing is not None else runner.in_world(prepared)
 
 
 class _Runner:
-    def __init__(self, settings: Settings, store: Store, target: Store) -> None:
+    def __init__(self, settings: Settings, store: Store, target: Store, secrets: Mapping[str, str]) -> None:
         self._settings, self._store, self._target = settings, store, target
-        self._redactor = Redactor(
-            fingerprint_key(store.location, store.id), patterns=settings.redact.patterns, allow=settings.redact.allow
-        )
+        self._source: ObjectSource = store.objects if target is store else _Either(store.objects, target.objects)
+        self._redactor = redactor_of(settings, store)
+        self._at_hand = {**os.environ, **secrets}
 
     def in_world(self, prepared: Prepared) -> Again:
         """Execute in a closed world."""
@@ -102,7 +112,7 @@ class _Runner:
         if manifest is None or prepared.probe is None:
             raise UnreplayableError("the sealed environment cannot be read")
         probe = prepared.probe
-        argv, variables, notes = _secrets(self._redactor, bundle)
+        argv, variables, notes = _secrets(self._redactor, bundle, self._at_hand)
         stat_facts = _stat_facts(self._settings, self._store, bundle)
 
         def run(begun: Execution) -> Ending:
@@ -110,7 +120,7 @@ class _Runner:
             with open_world(
                 bundle,
                 manifest,
-                source=self._store.objects,
+                source=self._source,
                 cache=worlds_folder(self._store),
                 probe=probe,
                 limit_bytes=self._settings.replay.cache_max_bytes,
@@ -161,11 +171,11 @@ class _Runner:
         given = footing.variables(bundle, prefix, os.environ)
         told, changed = moved(bundle, place, given, program=footing.program(bundle, prefix))
         told = _with_user(told, footing.rung)
-        argv, variables, secret_notes = _secrets(self._redactor, told)
+        argv, variables, secret_notes = _secrets(self._redactor, told, self._at_hand)
         owner = Ownership(exact=os.geteuid() == 0, uid=told.launch.uid, gid=told.launch.gid, groups=told.launch.groups)
         os.mkdir(place.mirror)
         os.chmod(place.mirror, _READABLE)
-        lay_out(entries_of(bundle, prepared.manifest, place), place.mirror, source=self._store.objects, ownership=owner)
+        lay_out(entries_of(bundle, prepared.manifest, place), place.mirror, source=self._source, ownership=owner)
 
         def run(begun: Execution) -> Ending:
             ours = [os.path.realpath(folder) for folder in (*self._store.folders, *self._target.folders)]
@@ -212,7 +222,7 @@ class _Runner:
                     journal=journal,
                     argv=(),
                     environment={},
-                    stdin=self._store.objects.read(stdin.digest) if stdin is not None else None,
+                    stdin=self._source.read(stdin.digest) if stdin is not None else None,
                     redact=self._redactor.argv,
                     new_filter=lambda: StreamRedactor(self._redactor),
                     stream_max_bytes=self._settings.capture.stream_max_bytes,
@@ -234,6 +244,34 @@ class _Runner:
         if ending.refused:
             raise SandboxError(f"the replay could not be observed: {ending.refused}")
         return peek_bundle(self._target, RunId(run_id))
+
+
+def redactor_of(settings: Settings, store: Store) -> Redactor:
+    """Make the redactor that recordings into a store use; it knows no values yet."""
+    return Redactor(
+        fingerprint_key(store.location, store.id), patterns=settings.redact.patterns, allow=settings.redact.allow
+    )
+
+
+class _Either:
+    """The objects of one store, and those of another that are not in it."""
+
+    def __init__(self, first: ObjectSource, second: ObjectSource) -> None:
+        self._first, self._second = first, second
+
+    def read(self, digest: Digest, /) -> bytes:
+        """See :class:`reenact.replay.interface.ObjectSource`."""
+        try:
+            return self._first.read(digest)
+        except ObjectMissing:
+            return self._second.read(digest)
+
+    def copy_to(self, digest: Digest, descriptor: int, /) -> object:
+        """See :class:`reenact.replay.interface.ObjectSource`."""
+        try:
+            return self._first.copy_to(digest, descriptor)
+        except ObjectMissing:
+            return self._second.copy_to(digest, descriptor)
 
 
 @contextlib.contextmanager
@@ -263,13 +301,15 @@ def _with_user(bundle: Bundle, rung: str) -> Bundle:
     return msgspec.structs.replace(bundle, launch=launch, user=name, labels=labels)
 
 
-def _secrets(redactor: Redactor, bundle: Bundle) -> tuple[tuple[str, ...], dict[str, str], list[str]]:
-    """Put back the secrets that are at hand in this process's own environment.
+def _secrets(
+    redactor: Redactor, bundle: Bundle, at_hand: Mapping[str, str] | None = None
+) -> tuple[tuple[str, ...], dict[str, str], list[str]]:
+    """Put back the secrets that are at hand: in this process's own environment, unless other values are given.
 
     Returns:
         The command, the variables, and a note for every secret that is not at hand: the job then gets the marker instead.
     """
-    candidates = dict(os.environ)
+    candidates = dict(os.environ if at_hand is None else at_hand)
     redactor.learn(candidates)
     notes = []
     variables = {}

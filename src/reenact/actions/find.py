@@ -111,8 +111,12 @@ def _only_times(wanted: RunFilter) -> bool:
 
 
 def _latest_verdict(store: Store, run_id: RunId) -> str | None:
-    replays = store.runs.verdicts(run_id)
-    return peek_verdict(replays[-1][1]).verdict if replays else None
+    """Give the verdict of the latest replay of the record as it is: a varied one says nothing about the run."""
+    for _, envelope in reversed(store.runs.verdicts(run_id)):
+        verdict = peek_verdict(envelope)
+        if not verdict.variations:
+            return verdict.verdict
+    return None
 
 
 def _row(bundle: Bundle, verdict: str | None) -> RunRow:

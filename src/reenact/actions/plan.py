@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from reenact.settings import Settings
     from reenact.store.opening import Store
 
-__all__ = ["Footing", "Prepared", "find_program", "plan", "prepare", "worlds_folder"]
+__all__ = ["Footing", "Prepared", "find_program", "here", "plan", "prepare", "worlds_folder"]
 
 _PLANNED: Final = "/reenact-replay"
 """Stands for the folder that a replay will be in, while nothing of it is there."""
@@ -124,11 +124,12 @@ def prepare(store: Store, reference: str, rung: ReplayRung = "world") -> Prepare
     folder = worlds_folder(store)
     os.makedirs(folder, exist_ok=True)
     tried = probe(folder)
-    made = make_plan(bundle, manifest, store.objects, now=_host(), probe=tried, host_files=host_files)
+    made = make_plan(bundle, manifest, store.objects, now=here(), probe=tried, host_files=host_files)
     return Prepared(plan=made, bundle=bundle, manifest=manifest, host_files=host_files, probe=tried, footing=None)
 
 
-def _host() -> Host:
+def here() -> Host:
+    """Describe this machine, as far as it can change results."""
     return Host(system=system(), cpu=cpu())
 
 
@@ -139,7 +140,7 @@ def _prepare_folder(store: Store, bundle: Bundle, manifest: Manifest | None, run
     obstacles += refusals(bundle, place, variables, read=store.objects.read)
     obstacles += _programs(bundle, footing, variables)
     obstacles += _unobservable()
-    made = make_folder_plan(bundle, manifest, store.objects, rung=rung, place=place, obstacles=obstacles, now=_host())
+    made = make_folder_plan(bundle, manifest, store.objects, rung=rung, place=place, obstacles=obstacles, now=here())
     return Prepared(plan=made, bundle=bundle, manifest=manifest, host_files=None, probe=None, footing=footing)
 
 

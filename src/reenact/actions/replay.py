@@ -7,7 +7,7 @@ import shutil
 import tempfile
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from reenact.settings import Settings
     from reenact.store.opening import Store
 
-__all__ = ["ReplayRequest", "ReplayResult", "replay"]
+__all__ = ["ReplayRequest", "ReplayResult", "replay", "scratch_store"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -60,6 +60,12 @@ class ReplayResult:
     not_isolated: tuple[str, ...] = ()
     passed_over: tuple[str, ...] = ()
     """Higher rungs that were not possible, each with a reason; only where the rung was left to us."""
+    variations: dict[str, str] = field(default_factory=dict)
+    """What was another than in the record, as in the verdict."""
+    notes: tuple[str, ...] = ()
+    """What of a variation is not as complete as one may think."""
+    summary: str = ""
+    """What a varied replay showed, in a line."""
     seconds: float = 0.0
 
 
@@ -121,7 +127,7 @@ def _on_rung(
     if not plan.replayable:
         return told
     with contextlib.ExitStack() as stack:
-        target = stack.enter_context(_scratch_store()) if request.dry_run else store
+        target = stack.enter_context(scratch_store()) if request.dry_run else store
         try:
             again = run_again(settings, store, target, prepared)
         except UnreplayableError as error:
@@ -162,8 +168,8 @@ def _on_rung(
 
 
 @contextlib.contextmanager
-def _scratch_store() -> Iterator[Store]:
-    """Give a store that is deleted at the end: a dry run keeps nothing."""
+def scratch_store() -> Iterator[Store]:
+    """Give a store that is deleted at the end: a dry run keeps nothing, and a search only its answer."""
     folder = tempfile.mkdtemp(prefix="reenact-dry-run-")
     try:
         yield open_store(f"{folder}/store", create=True)

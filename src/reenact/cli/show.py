@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from reenact.actions.find import ShownRun
     from reenact.model.artifact import Artifact
     from reenact.model.bundle import Bundle, Gap, Hazard
+    from reenact.model.verdict import Verdict
 
 __all__ = ["command"]
 
@@ -61,8 +62,14 @@ def _lines(shown: ShownRun) -> Iterator[str]:
     yield from _section(
         "replays",
         len(shown.verdicts),
-        [(v.verdict, v.judged_at[:19].replace("T", " "), v.replay_run_id, v.rung) for v in shown.verdicts],
+        [(v.verdict, v.judged_at[:19].replace("T", " "), v.replay_run_id, _way(v)) for v in shown.verdicts],
     )
+
+
+def _way(verdict: Verdict) -> str:
+    if not verdict.variations:
+        return verdict.rung
+    return f"{verdict.rung}, with another {', '.join(sorted(verdict.variations))}"
 
 
 def _facts(shown: ShownRun) -> Iterator[tuple[str, str]]:

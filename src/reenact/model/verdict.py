@@ -2,19 +2,29 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Final, Literal
 
 import msgspec
 
 from reenact.digests import Digest
 from reenact.model.policy import Equivalence, Policy, Relaxation
 
-__all__ = ["PREDICATE_TYPE", "OutputJudgement", "OutputLevel", "Overall", "Verdict", "overall"]
+__all__ = [
+    "PREDICATE_TYPE",
+    "OutputJudgement",
+    "OutputLevel",
+    "Overall",
+    "Verdict",
+    "overall",
+    "overall_varied",
+    "varied_sentence",
+]
 
 PREDICATE_TYPE = "urn:reenact:verdict:v1"
 
 OutputLevel = Literal["identical", "equivalent", "different", "missing", "extra"]
-Overall = Literal["reproduced", "equivalent", "diverged", "unreplayable"]
+Overall = Literal["reproduced", "equivalent", "diverged", "unreplayable", "unchanged", "changed", "unsure"]
+"""The last three are the words of varied replays, which say nothing about whether the run itself can be reproduced."""
 
 
 class OutputJudgement(msgspec.Struct, frozen=True, kw_only=True):
@@ -62,6 +72,8 @@ class Verdict(msgspec.Struct, frozen=True, kw_only=True):
     """Host facts that differ from the record and can change results."""
     hazards: tuple[str, ...] = ()
     variations: dict[str, str] = {}
+    """What was another than in the record; empty for a replay of the record as it is. Keys are ``code``, ``environment``,
+    ``command``, ``input NAME``, ``parameter NAME`` and ``variable NAME``; values say what it was."""
     tool_version: str = ""
     passed_over: tuple[str, ...] = ()
     """Higher rungs that were to be tried first, each with a reason why it was not possible."""
@@ -73,3 +85,46 @@ def overall(judgements: tuple[OutputJudgement, ...], unrecorded: tuple[str, ...]
     if unrecorded or levels & {"different", "missing", "extra"}:
         return "diverged"
     return "equivalent" if "equivalent" in levels else "reproduced"
+
+
+def overall_varied(judgements: tuple[OutputJudgement, ...], unrecorded: tuple[str, ...]) -> Overall:
+    """Sum up a varied replay: never a word that would read as if the run had been reproduced.
+
+    What was needed and was neither recorded nor given makes it `unsure`, whatever the outputs are.
+    """
+    if unrecorded:
+        return "unsure"
+    levels = {judgement.verdict for judgement in judgements if judgement.decides}
+    return "changed" if levels & {"different", "missing", "extra"} else "unchanged"
+
+
+def varied_sentence(variations: dict[str, str], judgements: tuple[OutputJudgement, ...]) -> str:
+    """Say in a line what a varied replay showed.
+
+    For example ``with code from .: 2 of 3 outputs unchanged, daily.parquet differs (rows: 14 changed)``.
+    """
+    outputs = [judgement for judgement in judgements if judgement.decides and judgement.name not in _NO_OUTPUTS]
+    same = sum(judgement.verdict in {"identical", "equivalent"} for judgement in outputs)
+    recorded = sum(judgement.verdict != "extra" for judgement in outputs)
+    parts = [f"{same} of {recorded} output{'' if recorded == 1 else 's'} unchanged"]
+    for judgement in judgements:
+        if judgement.decides and judgement.verdict in _SAID:
+            how = f" ({'; '.join(judgement.differences)})" if judgement.differences else ""
+            parts.append(f"{judgement.name} {_SAID[judgement.verdict]}{how}")
+    return f"with {_and([_varied_word(*pair) for pair in sorted(variations.items())])}: {', '.join(parts)}"
+
+
+_NO_OUTPUTS: Final = frozenset({"exit-code", "stdout", "stderr"})
+_SAID: Final = {"different": "differs", "missing": "is missing", "extra": "is new"}
+
+
+def _varied_word(what: str, value: str) -> str:
+    if what in {"code", "environment"}:
+        return f"{what} from {value}" if value != "current" else "today's environment"
+    if what.startswith("input "):
+        return f"another {what}"
+    return f"{what} {value}" if value == "not set" else f"{what} = {value}"
+
+
+def _and(words: list[str]) -> str:
+    return words[0] if len(words) == 1 else f"{', '.join(words[:-1])} and {words[-1]}"

@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Final, Self
 
 from reenact import ids
-from reenact.capture.media import HEAD_BYTES, media_type
+from reenact.compare.media import HEAD_BYTES, media_type
 from reenact.digests import Digest
 from reenact.errors import UsageError
 from reenact.model.paths import to_text

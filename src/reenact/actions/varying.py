@@ -12,7 +12,7 @@ import msgspec
 
 from reenact.actions.environments import with_environment_of
 from reenact.actions.supplies import Supplies, existing, tree
-from reenact.capture.media import is_code
+from reenact.compare.media import is_code
 from reenact.digests import Digest, of_bytes
 from reenact.errors import UsageError
 from reenact.model import manifest as manifests

@@ -13,7 +13,7 @@ from reenact.actions.logview import LogView
 from reenact.actions.opening import opened, resolve, unfinished
 from reenact.actions.trusting import load_trust
 from reenact.digests import Digest, of_bytes
-from reenact.errors import IntegrityError, KeyAbsent, ObjectDamaged, ObjectMissing, ReenactError
+from reenact.errors import IntegrityError, KeyAbsent, ObjectDamaged, ObjectMissing, ReenactError, ValueDamaged
 from reenact.ids import RunId
 from reenact.model import manifest, references, statement
 from reenact.model.bundle import Bundle
@@ -253,6 +253,9 @@ class RunCheck:
             except KeyAbsent:
                 yield _problem("view-missing", name, "it is not there")
                 continue
+            except ValueDamaged as error:
+                yield _problem("view-differs", name, str(error))
+                continue
             if got != expected:
                 yield _problem("view-differs", name, f"got {of_bytes(got)}, expected {of_bytes(expected)}")
 
@@ -260,7 +263,11 @@ class RunCheck:
         """Verify the verdicts of a run; give those that hold, and what is wrong with the others."""
         said: list[Verdict] = []
         problems: list[Problem] = []
-        for replay, envelope in self._store.runs.verdicts(run_id):
+        try:
+            kept = self._store.runs.verdicts(run_id)
+        except ValueDamaged as error:
+            return said, [_problem("integrity", "verdicts", str(error))]
+        for replay, envelope in kept:
             subject = f"verdict {replay}"
             verdict, found = self._verdict(envelope, subject)
             if verdict is not None:
@@ -307,7 +314,12 @@ class RunCheck:
         replay = RunId(verdict.replay_run_id)
         if not self._store.runs.exists(replay):
             return
-        signed = self._view.open(self._store.runs.envelope(replay), None)
+        try:
+            envelope = self._store.runs.envelope(replay)
+        except IntegrityError as error:
+            yield Flaw("replay-differs", f"the record of its replay cannot be read: {error}")
+            return
+        signed = self._view.open(envelope, None)
         if signed.payload is None:
             yield Flaw("replay-differs", "the record of its replay is not what was signed")
             return
@@ -321,7 +333,11 @@ class RunCheck:
                 yield Flaw("replay-differs", message)
 
     def _summary_flaws(self, verdict: Verdict, run_id: RunId, replay: RunId) -> Iterator[Flaw]:
-        envelope = self._store.runs.summary(run_id, replay)
+        try:
+            envelope = self._store.runs.summary(run_id, replay)
+        except ValueDamaged as error:
+            yield Flaw("summary-differs", str(error))
+            return
         if envelope is None:
             return
         signed = self._view.open(envelope, None)

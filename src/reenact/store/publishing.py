@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import NamedTuple
 
+from reenact.errors import ValueDamaged
 from reenact.store.interface import Backend
 from reenact.store.packs import index_key, pack_key
 
@@ -36,6 +37,13 @@ def publish(backend: Backend, pack: Ready) -> None:
     backend.put_file_if_absent(key, pack.path)
     # The index last: a pack counts from then on.
     key = index_key(pack.name)
-    if not backend.put_if_absent(key, pack.contents) and backend.get(key) != pack.contents:
+    if not backend.put_if_absent(key, pack.contents) and not _holds(backend, key, pack.contents):
         backend.delete(key)
         backend.put_if_absent(key, pack.contents)
+
+
+def _holds(backend: Backend, key: str, contents: bytes) -> bool:
+    try:
+        return backend.get(key) == contents
+    except ValueDamaged:
+        return False

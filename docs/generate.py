@@ -15,6 +15,7 @@ from reenact.cli.group import VERBS, program
 from reenact.errors import ReenactError
 from reenact.model.schema import SCHEMAS, json_schema
 from reenact.seal.flaws import FLAWS
+from reenact.settings.inputs import INPUT_KEYS
 from reenact.settings.load import DEFAULT_STORE, SECTIONS, variable_of
 from reenact.settings.model import JOB
 from reenact.settings.outputs import RULE_KEYS
@@ -116,6 +117,19 @@ def _settings() -> str:
             *head,
             *_rows(model.keys, f"{section}."),
         ]
+    lines += [
+        "",
+        '## [inputs."PATTERN"]',
+        "",
+        (
+            "What is kept of the inputs whose names fit a pattern, which is written as for outputs (below); one that begins with `/`"
+            " has to fit the whole path. Only in the file; see [keep pointers](../how-to/keep-pointers.md)."
+        ),
+        "",
+        "| key | value | what it is for |",
+        "|---|---|---|",
+        *(f"| `{name}` | {kind} | {documentation} |" for name, (_, _, kind, documentation) in INPUT_KEYS.items()),
+    ]
     lines += [
         "",
         '## [outputs."PATTERN"]',

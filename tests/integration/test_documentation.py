@@ -61,6 +61,7 @@ def path(tmp_path: Path) -> str:
         "docs/tutorial/first-replay.md",
         "docs/how-to/replay-elsewhere.md",
         "docs/how-to/move-runs-between-stores.md",
+        "docs/how-to/keep-pointers.md",
     ],
 )
 def test_commands_in_pages_do_what_the_page_says(page: str, tmp_path: Path, path: str) -> None:

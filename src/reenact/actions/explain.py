@@ -111,7 +111,7 @@ def explain(
     """
     begun = time.monotonic()
     store = opened(settings)
-    sides = prepare(store, first), prepare(store, second)
+    sides = prepare(store, first, settings=settings), prepare(store, second, settings=settings)
     told = Explanation(answer="unreplayable", first=sides[0].plan.run_id, second=sides[1].plan.run_id)
     missing = [f"run {side.plan.run_id}: {reason}" for side in sides for reason in side.plan.missing]
     if missing or not all(side.plan.replayable for side in sides):

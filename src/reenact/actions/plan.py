@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
+from reenact.actions.fetching import Checked, fetch_pointers
 from reenact.actions.opening import opened, read_bundle, resolve
 from reenact.capture.host import cpu, system
 from reenact.capture.trace import filter as filter_program
@@ -21,6 +22,7 @@ from reenact.model.paths import from_text
 from reenact.replay import rebuild
 from reenact.replay.drift import Host
 from reenact.replay.fresh import Place, stream_files
+from reenact.replay.interface import ObjectChecker
 from reenact.replay.plan import Plan, make_folder_plan, make_plan
 from reenact.replay.probe import Probe, probe
 from reenact.replay.recipe import Recipe, environments_of, recipe_of
@@ -109,22 +111,30 @@ def _manifest(store: Store, digest: Digest | None) -> Manifest | None:
         return None
 
 
-def prepare(store: Store, reference: str, rung: ReplayRung = "world") -> Prepared:
-    """Plan the replay of the run a reference names.
+def prepare(store: Store, reference: str, rung: ReplayRung = "world", settings: Settings | None = None) -> Prepared:
+    """Plan the replay of the run a reference names. Inputs that are kept as pointers are fetched.
+
+    Args:
+        store: Where it is.
+        reference: Which run.
+        rung: How.
+        settings: Where else to look for what is not kept.
 
     Raises:
         RunNotFound: no such run.
         IntegrityError: the record is not what was signed.
+        StoreError: what is fetched cannot be kept on this host.
     """
-    bundle = read_bundle(store, resolve(store, reference))
+    bundle, missing = fetch_pointers(store, read_bundle(store, resolve(store, reference)), settings)
+    checker: ObjectChecker = Checked(store, missing) if missing else store.objects
     manifest = _manifest(store, bundle.environment.manifest)
     if rung != "world":
-        return _prepare_folder(store, bundle, manifest, rung)
+        return _prepare_folder(store, bundle, manifest, rung, checker)
     host_files = _manifest(store, bundle.capture.host_files)
     folder = worlds_folder(store)
     os.makedirs(folder, exist_ok=True)
     tried = probe(folder)
-    made = make_plan(bundle, manifest, store.objects, now=here(), probe=tried, host_files=host_files)
+    made = make_plan(bundle, manifest, checker, now=here(), probe=tried, host_files=host_files)
     return Prepared(plan=made, bundle=bundle, manifest=manifest, host_files=host_files, probe=tried, footing=None)
 
 
@@ -133,14 +143,16 @@ def here() -> Host:
     return Host(system=system(), cpu=cpu())
 
 
-def _prepare_folder(store: Store, bundle: Bundle, manifest: Manifest | None, rung: LowerRung) -> Prepared:
+def _prepare_folder(
+    store: Store, bundle: Bundle, manifest: Manifest | None, rung: LowerRung, checker: ObjectChecker
+) -> Prepared:
     footing, obstacles = _footing(store, bundle, manifest, rung)
     place = footing.place(bundle, mirror=_PLANNED, prefix=_PLANNED)
     variables = footing.variables(bundle, _PLANNED, os.environ)
     obstacles += refusals(bundle, place, variables, read=store.objects.read)
     obstacles += _programs(bundle, footing, variables)
     obstacles += _unobservable()
-    made = make_folder_plan(bundle, manifest, store.objects, rung=rung, place=place, obstacles=obstacles, now=here())
+    made = make_folder_plan(bundle, manifest, checker, rung=rung, place=place, obstacles=obstacles, now=here())
     return Prepared(plan=made, bundle=bundle, manifest=manifest, host_files=None, probe=None, footing=footing)
 
 
@@ -184,4 +196,4 @@ def _unobservable() -> Iterator[str]:
 
 def plan(settings: Settings, reference: str, rung: ReplayRung = "world") -> Plan:
     """Say what a replay of a run would need and meet; see :func:`prepare`."""
-    return prepare(opened(settings), reference, rung).plan
+    return prepare(opened(settings), reference, rung, settings).plan

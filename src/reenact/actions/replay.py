@@ -87,7 +87,7 @@ def replay(settings: Settings, request: ReplayRequest) -> ReplayResult:
     passed_over: list[str] = []
     result = None
     for rung in rungs:
-        prepared = prepare(store, request.reference, rung)
+        prepared = prepare(store, request.reference, rung, settings)
         result = _on_rung(settings, store, request, prepared, rung, tuple(passed_over))
         if result.verdict != "unreplayable" or _is_damaged(prepared):
             break

@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Final
 
 from reenact import clock
+from reenact.actions.fetching import fetch_pointers
 from reenact.actions.opening import opened, read_bundle, resolve
 from reenact.actions.placing import Placed, place
+from reenact.digests import Digest
 from reenact.errors import IntegrityError, UnreplayableError, UsageError
 from reenact.model.artifact import Artifact, Entry
 from reenact.model.bundle import Bundle
@@ -39,8 +41,12 @@ def restore(settings: Settings, reference: str, names: Sequence[str], *, to: Pat
     """
     store = opened(settings)
     bundle = read_bundle(store, resolve(store, reference))
+    missing: dict[Digest, str] = {}
+    if inputs:
+        named = [artifact for artifact in bundle.inputs if not names or artifact.name in names]
+        bundle, missing = fetch_pointers(store, bundle, settings, named)
     artifacts = chosen(bundle, names, inputs=inputs)
-    _check(store, artifacts)
+    _check(store, artifacts, missing)
     return place(store.objects, artifacts, to)
 
 
@@ -102,8 +108,17 @@ def _hollow(artifact: Artifact, *, inputs: bool) -> str:
     return ""
 
 
-def _check(store: Store, artifacts: Sequence[Artifact]) -> None:
+def _check(store: Store, artifacts: Sequence[Artifact], unfetched: Mapping[Digest, str]) -> None:
     """Refuse before anything is written, naming all that is not there."""
+    gone = [
+        f"input {a.name}: {unfetched[a.entry.digest]}"
+        for a in artifacts
+        if a.entry.digest and a.entry.digest in unfetched
+    ]
+    if gone:
+        raise UnreplayableError(
+            "; ".join(gone), missing=tuple(gone), hint="say where its bytes are now in reenact.toml: [inputs.…] from"
+        )
     names = {a.entry.digest: a.name for a in reversed(artifacts) if a.entry.digest is not None}
     findings = store.objects.verify(names, content=False)
     missing = tuple(names[f.digest] for f in findings if f.problem == "missing")

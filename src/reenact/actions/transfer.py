@@ -90,7 +90,7 @@ def push(settings: Settings, selection: Selection, *, to: str, say: Callable[[st
         UsageError: both are one store.
         StoreError: a store cannot be read or written; runs that were moved stay moved.
     """
-    source = opened(settings)
+    source = opened(settings, cached=False)
     return transfer(source, _other(settings, to, create=True), selection, say)
 
 
@@ -99,17 +99,15 @@ def pull(
 ) -> Transfer:
     """Copy runs of another store to that of the settings, which is made when it is not there; see :func:`push`."""
     other = _other(settings, source, create=False)
-    return transfer(
-        other,
-        open_store(settings.store, create=True, deltas=delta_policy(settings), access=access(settings)),
-        selection,
-        say,
-    )
+    mine = open_store(settings.store, create=True, deltas=delta_policy(settings), access=access(settings, cached=False))
+    return transfer(other, mine, selection, say)
 
 
 def _other(settings: Settings, location: str, *, create: bool) -> Store:
     place = location if "://" in location else os.path.expanduser(location)
-    return open_store(place, create=create, deltas=delta_policy(settings))
+    # What this host kept of a store far away must not stand for what is there; and whether it may be written, it says itself.
+    reached = access(settings, cached=False)._replace(read_only=not create)
+    return open_store(place, create=create, deltas=delta_policy(settings), access=reached)
 
 
 def transfer(

@@ -58,7 +58,7 @@ def what_if(settings: Settings, request: ReplayRequest, variation: Variation) ->
     """
     begun = time.monotonic()
     store = opened(settings)
-    base = prepare(store, request.reference)
+    base = prepare(store, request.reference, settings=settings)
     if base.manifest is None:
         return _told(base.plan, begun)
     with contextlib.ExitStack() as stack:

@@ -17,6 +17,7 @@ from reenact.compare.media import is_code, media_type
 from reenact.digests import Digest
 from reenact.model.artifact import Access, Artifact, Entry, EntryType, Need, Origin, Pointer
 from reenact.model.paths import relative_name, to_text
+from reenact.store.elsewhere.interface import Wanted
 
 __all__ = ["Sorted", "checksums", "entry_type", "inputs", "output", "outputs"]
 
@@ -79,7 +80,7 @@ def _entry(record: PathRecord, content: Content | None, link: str | None, attrib
         size_bytes=record.size if kind == "file" else 0,
         uid=record.uid,
         gid=record.gid,
-        digest=content.digest if content is not None else None,
+        digest=content.digest if content is not None and not content.elsewhere else None,
         target=to_text(record.target) if record.target is not None else None,
         names=tuple(sorted(to_text(name) for name in record.names)) if record.names is not None else None,
         xattrs=attributes,
@@ -108,14 +109,14 @@ def _access(record: PathRecord, observation: Observation, exists: Callable[[str]
     return tuple(sorted(found)) or ("probed",)
 
 
-def _pointer(path: str, content: Content | None) -> Pointer | None:
+def _pointer(path: str, content: Content | None, origin: Origin | None = None) -> Pointer | None:
     if content is None:
         return None
     return Pointer(
         digest=content.digest,
         size_bytes=content.size_bytes,
         media_type=media_type(path, content.head),
-        origin=Origin(kind="path", location=to_text(path)),
+        origin=origin or Origin(kind="path", location=to_text(path)),
     )
 
 
@@ -126,6 +127,7 @@ def inputs(
     root: str,
     exists: Callable[[str], bool],
     prefix: str = "",
+    origin_of: Callable[[str, Wanted], Origin] = lambda path, _: Origin(kind="path", location=to_text(path)),
 ) -> Sorted:
     """Sort what was there before the run and was touched by it.
 
@@ -136,34 +138,45 @@ def inputs(
         root: The job's root; names are relative to it.
         exists: Whether a path exists after the run.
         prefix: Before paths, to read extended attributes.
+        origin_of: Says where bytes that are not kept can be had again.
     """
     found = Sorted()
     links = _link_groups(observation.paths.values())
     for path, record in observation.paths.items():
         content = intake.contents.get(path)
+        environment = not record.changes and classifier.is_environment(path)
+        if content is not None and content.elsewhere and (environment or _is_host_file(path)):
+            content = intake.keep_bytes(record)  # environments are shared between runs, and whole
         entry = _entry(record, content, links.get(path), _attributes(record, content, prefix))
         if record.needed and content is None:
             reason = intake.lost.get(path, "its bytes were not kept")
             name = to_text(relative_name(path, root))
             found.unobserved[f"inputs[{name}].pointer"] = reason
             found.lost.append((name, reason))
-        if path == _HOST_FILES or path.startswith(_HOST_FILES + "/"):
+        if _is_host_file(path):
             found.host.append(entry)
-        elif not record.changes and classifier.is_environment(path):
+        elif environment:
             found.environment.append(entry)
         else:
+            elsewhere = record.needed and content is not None and content.elsewhere
+            origin = origin_of(path, Wanted(content.digest, content.size_bytes)) if content and elsewhere else None
             found.artifacts.append(
                 Artifact(
                     name=to_text(relative_name(path, root)),
                     access=_access(record, observation, exists),
                     entry=entry,
-                    pointer=_pointer(path, content) if record.needed else None,
+                    pointer=_pointer(path, content, origin) if record.needed else None,
+                    keep="bytes" if origin is None else "pointer",
                     kind="code" if _is_code(path, record, content, observation) else "data",
                     temporary=is_by_product(path),
                 )
             )
     found.artifacts.sort(key=lambda artifact: artifact.name)
     return found
+
+
+def _is_host_file(path: str) -> bool:
+    return path == _HOST_FILES or path.startswith(_HOST_FILES + "/")
 
 
 def _is_code(path: str, record: PathRecord, content: Content | None, observation: Observation) -> bool:

@@ -72,5 +72,7 @@ class Earlier:
         return [
             (from_text(artifact.entry.path), artifact.pointer.digest)
             for artifact in (*bundle.inputs, *bundle.outputs)
-            if artifact.pointer is not None and self._store.deltas.wants(artifact.pointer.size_bytes)
+            if artifact.pointer is not None
+            and artifact.keep == "bytes"
+            and self._store.deltas.wants(artifact.pointer.size_bytes)
         ]

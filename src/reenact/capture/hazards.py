@@ -6,10 +6,11 @@ from collections.abc import Iterable
 from typing import Final
 
 from reenact.capture.observation import Contact
+from reenact.model.artifact import Artifact
 from reenact.model.bundle import Gap, Hazard
 from reenact.model.paths import to_text
 
-__all__ = ["from_contacts", "from_gaps", "from_inputs", "from_streams", "sorted_hazards"]
+__all__ = ["from_contacts", "from_gaps", "from_inputs", "from_pointers", "from_streams", "sorted_hazards"]
 
 _HARMLESS_GAPS: Final = frozenset({"main-process-killed"})
 """Gaps that leave nothing out of what a replay needs."""
@@ -53,6 +54,16 @@ def from_inputs(lost: Iterable[tuple[str, str]], changed: Iterable[str], *, cut:
         for name, why in lost
     ]
     return found + [Hazard(code="input-changed", message=f"{name} was changed {who}", subject=name) for name in changed]
+
+
+def from_pointers(inputs: Iterable[Artifact]) -> list[Hazard]:
+    """Inputs whose bytes are elsewhere: a replay is exact, or impossible."""
+    names = [artifact.name for artifact in inputs if artifact.keep == "pointer"]
+    if not names:
+        return []
+    what = names[0] if len(names) == 1 else f"{names[0]} and {len(names) - 1} more"
+    message = f"kept as pointers, to be fetched again for a replay: {what}"
+    return [Hazard(code="kept-elsewhere", message=message, exact=True)]
 
 
 def from_streams(stdin_kind: str, *, kept: bool, truncated: bool) -> list[Hazard]:

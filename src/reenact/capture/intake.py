@@ -13,6 +13,7 @@ from typing import Final, Protocol
 
 import msgspec
 
+from reenact import digests
 from reenact.capture.observation import PathRecord
 from reenact.digests import Digest
 from reenact.model.paths import to_text
@@ -54,7 +55,7 @@ class StatCache(Protocol):
 
 
 class Content(msgspec.Struct, frozen=True):
-    """Bytes that are in the store."""
+    """Bytes that were read, and are in the store unless it says otherwise."""
 
     digest: Digest
     size_bytes: int
@@ -62,6 +63,8 @@ class Content(msgspec.Struct, frozen=True):
     """The first bytes, from which the media type is told."""
     attributes: dict[str, str] | None = None
     """The ``user.`` extended attributes the file had when it was read; None when nobody looked."""
+    elsewhere: bool = False
+    """They are not in the store, as they are kept as a pointer."""
 
 
 def user_attributes(at: str | int) -> dict[str, str]:
@@ -87,6 +90,7 @@ class Intake:
         prefix: str = "",
         known: Callable[[str], tuple[Digest, int] | None] = lambda _: None,
         earlier: Callable[[str, int], Digest | None] = lambda *_: None,
+        pointers: Callable[[str], bool] = lambda _: False,
     ) -> None:
         """Set up.
 
@@ -96,9 +100,10 @@ class Intake:
             prefix: Put before every path of the job's (see LiveFileSystem).
             known: Gives digest and size of a path whose bytes are known without reading (a replay's own layers).
             earlier: Gives what a path held in an earlier run, if a file of this size is worth the question.
+            pointers: Tells which inputs are kept as pointers, as long as the run leaves them as they are.
         """
         self._writer, self._cache, self._prefix, self._known = writer, cache, prefix, known
-        self._earlier = earlier
+        self._earlier, self._pointers = earlier, pointers
         self.contents: dict[str, Content] = {}
         self.lost: dict[str, str] = {}
         """Path to the reason why its bytes are not kept."""
@@ -110,13 +115,16 @@ class Intake:
     def take(self, record: PathRecord) -> None:
         """Store the content a path had before the run; call again when its bytes were moved or kept meanwhile."""
         path = record.path
-        if path in self.contents:
+        held = self.contents.get(path)
+        if held is not None and not (held.elsewhere and _destroyed(record)):
             return
         known = self._known(path)
         # Whoever sweeps may have taken it since the replay was planned; its bytes are read like any other's then.
-        if known is not None and self._writer.holds(known[0]):
-            self.contents[path] = Content(known[0], known[1], b"")
+        if known is not None and ((elsewhere := self._pointers(path)) or self._writer.holds(known[0])):
+            self.contents[path] = Content(known[0], known[1], b"", elsewhere=elsewhere)
             return
+        if held is not None:
+            del self.contents[path]  # what a pointer to it leads to is not that any more
         where, reason, original = path, "", True
         if record.kept is not None:
             where, reason = record.kept
@@ -124,6 +132,8 @@ class Intake:
         elif record.now_at is not None:
             where = record.now_at  # moving a file changes neither its size nor its times
         if not where:
+            if held is not None and reason == "stored":
+                reason = "it was kept as a pointer, and the run changed it"
             if reason != "stored":
                 self.lost[path] = reason
                 self.changed.discard(path)  # it was the run itself
@@ -144,7 +154,10 @@ class Intake:
                 self._lose(record.path, "it is no file any more" if stat.S_ISREG(record.mode) else "it is no file")
                 return
             attributes = {} if volatile else user_attributes(descriptor)
-            content, after = self._content(record.path, descriptor, found, attributes)
+            if self._pointers(record.path) and not _destroyed(record):
+                content, after = self._hashed(descriptor, found, attributes)
+            else:
+                content, after = self._content(record.path, descriptor, found, attributes)
         except OSError as error:
             # A disk's error, or a file of the kernel's that answers a read with an error: the job met the same.
             self._lose(record.path, f"cannot be read: {os.strerror(error.errno or 0)}")
@@ -161,6 +174,28 @@ class Intake:
         self.lost.pop(record.path, None)
         self.changed.discard(record.path)
         self.contents[record.path] = content
+
+    def keep_bytes(self, record: PathRecord) -> Content | None:
+        """Store the bytes of an input that was taken as a pointer; None when they cannot be had any more."""
+        self.contents.pop(record.path, None)
+        self._pointers, pointers = (lambda _: False), self._pointers
+        try:
+            self.take(record)
+        finally:
+            self._pointers = pointers
+        return self.contents.get(record.path)
+
+    def _hashed(
+        self, descriptor: int, found: os.stat_result, attributes: dict[str, str]
+    ) -> tuple[Content, os.stat_result]:
+        """Digest an open file and store nothing."""
+        head = os.pread(descriptor, _HEAD_BYTES, 0)
+        digest = self._cache.lookup(found)
+        if digest is None:
+            begun = time.time_ns()
+            digest = digests.of_descriptor(descriptor)
+            self.fresh.append((found, digest, begun))
+        return Content(digest, found.st_size, head, attributes, elsewhere=True), os.fstat(descriptor)
 
     def _lose(self, path: str, reason: str) -> None:
         self.lost[path] = reason
@@ -216,3 +251,8 @@ class Intake:
         finally:
             os.close(descriptor)
         raise OSError(errno.EBUSY, "keeps changing", path)
+
+
+def _destroyed(record: PathRecord) -> bool:
+    """Tell whether the run did more to a file than read it, or change what is said about it."""
+    return bool(record.changes.strip("x")) or record.kept is not None or record.now_at is not None

@@ -191,6 +191,7 @@ def run_live(begun: Begun, run: LiveRun) -> Ending:
         inherited=_inherited(run.header["streams"]),
         cwd=run.header["cwd"],
         stat_answers=run.stat_answers,
+        pointers=_pointers(run.header),
     )
 
     def supervisor(ends: SupervisorEnds) -> NoReturn:
@@ -204,6 +205,14 @@ def run_live(begun: Begun, run: LiveRun) -> Ending:
     finally:
         os.close(begun.journal.lock)
         os.close(begun.journal.events)
+
+
+def _pointers(header: dict[str, Any]) -> Callable[[str], bool]:
+    if "pointers" not in header:
+        return lambda _: False
+    from reenact.capture.pointers import Pointers  # noqa: PLC0415 - few runs keep any
+
+    return Pointers(header).means
 
 
 def _joining(run: LiveRun, outer: Outer, watch: Watch, memory: int) -> Callable[[int, int], socket.socket]:

@@ -34,7 +34,9 @@ class Observed:
             ignored: More folders that are no part of it.
         """
         self.watch = watch
-        self._keeper = PreimageKeeper(f"{watch.folder}/before", watch.preimage_max_bytes, watch.stored, prefix)
+        self._keeper = PreimageKeeper(
+            f"{watch.folder}/before", watch.preimage_max_bytes, watch.stored, prefix, watch.pointers
+        )
         journal = JournalWriter(watch.journal)
         folders = dict.fromkeys((*watch.ignored, *ignored))
         states = FileStates(LiveFileSystem(prefix), self._keeper, journal.write, ignored=folders)

@@ -10,6 +10,7 @@ import errno
 import fcntl
 import mmap
 import os
+from collections.abc import Callable
 from typing import Final
 
 from reenact.capture.interface import Stat
@@ -30,11 +31,28 @@ class PreimageKeeper:
     `stored` is shared with the recorder: the journal position up to which every needed content is in the store.
     """
 
-    def __init__(self, folder: str, max_bytes: int, stored: mmap.mmap, prefix: str = "") -> None:
+    def __init__(
+        self,
+        folder: str,
+        max_bytes: int,
+        stored: mmap.mmap,
+        prefix: str = "",
+        pointers: Callable[[str], bool] = lambda _: False,
+    ) -> None:
+        """Prepare; nothing is made before the first file.
+
+        Args:
+            folder: For files with kept bytes.
+            max_bytes: The longest file that is copied.
+            stored: See the class.
+            prefix: Put before every path of the job's.
+            pointers: Tells which files are not stored though the recorder has come past them.
+        """
         self._folder = folder
         self._max_bytes = max_bytes
         self._stored = stored
         self._prefix = prefix
+        self._pointers = pointers
         self._count = 0
         self._held: list[int] = []
 
@@ -51,7 +69,7 @@ class PreimageKeeper:
 
     def keep(self, path: str, found: Stat, *, needed: int, name_only: bool) -> tuple[str, str]:
         """See :class:`reenact.capture.interface.Preimages`."""
-        if 0 <= needed <= int.from_bytes(self._stored[:8], "little"):
+        if 0 <= needed <= int.from_bytes(self._stored[:8], "little") and not self._pointers(path):
             return "", "stored"
         source = self._prefix + path
         kept = f"{self._folder}/{self._count}"

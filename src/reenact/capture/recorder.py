@@ -33,6 +33,7 @@ from reenact.capture.freeze import Frozen, freeze, stream_of
 from reenact.capture.intake import Content, Intake
 from reenact.capture.journal import decode, reason_left
 from reenact.capture.observation import Observation
+from reenact.capture.pointers import Pointers
 from reenact.compare.media import media_type
 from reenact.digests import Digest
 from reenact.errors import ReenactError
@@ -144,6 +145,7 @@ def _record(recording: Recording, ends: RecorderEnds) -> dict[str, Any]:
                     prefix=ends.prefix,
                     known=recording.known,
                     earlier=Earlier(store, observation.header["job"]).find,
+                    pointers=Pointers(observation.header).means,
                 )
                 code = CodeObserver(observation.header["root"])
                 if recording.as_described is None:
@@ -333,8 +335,12 @@ def finish_run(
     classifier = Classifier(
         root=header["root"], cwd=header["cwd"], home=header["home"], executed=executed, seen=observation.paths
     )
-    found = inputs(observation, intake, classifier, header["root"], exists, prefix)
+    pointers = Pointers(header)
+    found = inputs(observation, intake, classifier, header["root"], exists, prefix, pointers.origin)
     found.unobserved.update(output_causes)
+    found.unobserved.update(
+        {f"inputs[{name}].pointer.origin.version": reason for name, reason in pointers.unobserved.items()}
+    )
     changed = intake.changed | _changed_outside(observation, lstat)
     streams = _streams(recording.folder, header["streams"], intake, found)
     sealed = recording.environment_mode == "sealed"
@@ -380,6 +386,7 @@ def finish_run(
     )
     names = [to_text(path) for path in sorted(changed)]
     parts.hazards = [*environment_hazards, *hazard_rules.from_inputs([*found.lost, *unread], names, cut=bool(cut))]
+    parts.hazards += hazard_rules.from_pointers(found.artifacts)
     parts.hazards += hazard_rules.from_streams(
         streams["stdin"].kind, kept=streams["stdin"].pointer is not None, truncated=streams["stdin"].truncated
     )

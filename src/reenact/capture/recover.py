@@ -17,6 +17,7 @@ from reenact.capture.earlier import Earlier
 from reenact.capture.intake import Intake
 from reenact.capture.journal import read_records, reason_left
 from reenact.capture.observation import Observation
+from reenact.capture.pointers import Pointers
 from reenact.capture.recorder import Recording, finish_run, remove_journal
 from reenact.errors import IntegrityError
 from reenact.ids import RunId, is_run_id
@@ -149,5 +150,5 @@ def _finish(
         seal=seal,
         environment_mode=header["environment_mode"],
     )
-    intake = Intake(writer, store.stats, earlier=Earlier(store, header["job"]).find)
+    intake = Intake(writer, store.stats, earlier=Earlier(store, header["job"]).find, pointers=Pointers(header).means)
     return finish_run(recording, store, writer, observation, intake, code, "", cut)

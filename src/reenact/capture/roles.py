@@ -85,6 +85,8 @@ class Watch(NamedTuple):
     cwd: str
     stat_answers: StatAnswers | None = None
     """In a replay: what stat is answered."""
+    pointers: Callable[[str], bool] = lambda _: False
+    """Tells which files the recorder does not store, so that what destroys one has to keep its bytes."""
 
 
 class Roles(NamedTuple):

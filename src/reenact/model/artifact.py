@@ -27,11 +27,13 @@ class Origin(msgspec.Struct, frozen=True, kw_only=True):
     """Where bytes came from and can be fetched again."""
 
     kind: str
-    """``path``, ``git``, and later ``object-store``, ``http``, ``query``."""
+    """``path``, ``git``, ``object-store``, ``http``, and later ``query``."""
     location: str
-    """For ``path`` the absolute path; for ``git`` the path inside the repository."""
+    """For ``path`` the absolute path; for ``git`` the path inside the repository; else the URL, without credentials."""
     version: str | None = None
-    """For ``git`` the commit."""
+    """For ``git`` the commit; for ``object-store`` ``version:`` or ``etag:`` and that, where the store told it."""
+    repository: str | None = None
+    """For ``git`` the URL of the remote, without credentials, where there is one."""
 
 
 class Pointer(msgspec.Struct, frozen=True, kw_only=True):
@@ -92,6 +94,8 @@ class Artifact(msgspec.Struct, frozen=True, kw_only=True):
     entry: Entry
     pointer: Pointer | None = None
     """None where there are no bytes (a folder, a link, a deletion) or where none were kept; `Bundle.unobserved` says why."""
+    keep: Literal["bytes", "pointer"] = "bytes"
+    """``pointer``: the store does not keep the bytes, and the entry has no digest; the pointer says what and where they are."""
     kind: Literal["data", "code"] = "data"
     temporary: bool = False
     table: TableFacts | None = None

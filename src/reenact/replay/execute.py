@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 
 from reenact.capture.launch import CLOSED
 from reenact.capture.live import Journal, LiveRun, RecorderTask, describe, run_live, start_recorder
+from reenact.capture.pointers import header_of_replay
 from reenact.capture.relay import StreamFilter
 from reenact.capture.session import Command, Ending, Session
 from reenact.capture.trace.stat_answers import Facts, StatAnswers
 from reenact.digests import Digest
 from reenact.errors import SandboxError
-from reenact.model.artifact import Entry
+from reenact.model.artifact import Entry, Origin
 from reenact.model.bundle import Bundle, Stream
 from reenact.model.environment import Manifest
 from reenact.model.paths import from_text, to_text
@@ -109,6 +110,16 @@ def header_of(bundle: Bundle, execution: Execution, streams: dict[str, dict[str,
         "labels": bundle.labels,
         "rung": "kernel",
         "environment_mode": mode,
+        **header_of_replay(_origins(bundle)),
+    }
+
+
+def _origins(bundle: Bundle) -> dict[str, Origin]:
+    """Give what the original kept as pointers, by path: of those bytes its replay keeps no more."""
+    return {
+        from_text(artifact.entry.path): artifact.pointer.origin
+        for artifact in bundle.inputs
+        if artifact.keep == "pointer" and artifact.pointer is not None and artifact.pointer.origin is not None
     }
 
 

@@ -7,10 +7,11 @@ A key is dotted (``capture.rung``); its variable is ``REENACT_`` and the key in 
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
-from typing import Any, Final, NamedTuple
+from collections.abc import Callable, Mapping
+from typing import Any, Final, NamedTuple, TypeVar
 
 from reenact.errors import SettingsError
+from reenact.settings.inputs import InputRule, read_input_rules
 from reenact.settings.model import (
     JOB,
     Capture,
@@ -30,6 +31,8 @@ from reenact.settings.values import Setting, text
 
 __all__ = ["DEFAULT_STORE", "SECTIONS", "STORE_KEY", "load", "variable_of"]
 
+_T = TypeVar("_T")
+
 SECTIONS: Final[dict[str, type[Section]]] = {
     "capture": Capture,
     "compare": Compare,
@@ -40,6 +43,7 @@ SECTIONS: Final[dict[str, type[Section]]] = {
     "storage": Storage,
 }
 STORE_KEY: Final = "store"
+INPUTS_KEY: Final = "inputs"
 OUTPUTS_KEY: Final = "outputs"
 """Tables by pattern: in the file alone, as no variable could hold them."""
 DEFAULT_STORE: Final = ".reenact"
@@ -81,10 +85,12 @@ def load(folder: str, environment: Mapping[str, str], overrides: Mapping[str, st
     root, file = find_root(folder)
     settings = _settings()
     given: dict[str, _Given] = {}
-    rules: tuple[OutputRule, ...] = ()
+    inputs: tuple[InputRule, ...] = ()
+    outputs: tuple[OutputRule, ...] = ()
     if file is not None:
         tables = _parse(file)
-        rules = _rules(tables.pop(OUTPUTS_KEY, {}), file)
+        inputs = _rules(tables.pop(INPUTS_KEY, {}), file, read_input_rules)
+        outputs = _rules(tables.pop(OUTPUTS_KEY, {}), file, read_rules)
         given.update({key: _Given(value, file, root) for key, value in _flatten(tables, file, settings).items()})
         for key, item in given.items():
             _read(key, item, settings[key])  # a file is right as a whole, also where something else is stronger
@@ -103,13 +109,19 @@ def load(folder: str, environment: Mapping[str, str], overrides: Mapping[str, st
     located = DEFAULT_STORE if store is None else store
     base = root if store is None else given[STORE_KEY].folder
     return Settings(
-        root=root, file=file, store=_located(located, base), job=values.get("job"), outputs=rules, **sections
+        root=root,
+        file=file,
+        store=_located(located, base),
+        job=values.get("job"),
+        inputs=inputs,
+        outputs=outputs,
+        **sections,
     )
 
 
-def _rules(tables: object, file: str) -> tuple[OutputRule, ...]:
+def _rules(tables: object, file: str, read: Callable[[object], _T]) -> _T:
     try:
-        return read_rules(tables)
+        return read(tables)
     except ValueError as error:
         raise SettingsError(f"{file}: {error}", hint="see docs/reference/settings.md") from error
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final, Literal, NamedTuple
 
+from reenact.settings.inputs import InputRule
 from reenact.settings.outputs import OutputRule
 from reenact.settings.section import Section
 from reenact.settings.values import Setting, choice, count, flag, number_of_bytes, number_of_seconds, text, texts
@@ -181,5 +182,7 @@ class Settings(NamedTuple):
     replay: Replay = Replay()
     signing: Signing = Signing()
     storage: Storage = Storage()
+    inputs: tuple[InputRule, ...] = ()
+    """Which inputs are kept as pointers, in the order of the file."""
     outputs: tuple[OutputRule, ...] = ()
     """What counts as equal for which outputs, in the order of the file."""

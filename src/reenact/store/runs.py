@@ -22,7 +22,7 @@ from reenact.store.leases import Leases
 
 if TYPE_CHECKING:
     # Opening a store does not need to know what a bundle is: 28 ms.
-    from reenact.model.artifact import Artifact
+    from reenact.model.artifact import Artifact, Origin
     from reenact.model.bundle import Bundle
 
 __all__ = ["Runs", "pointer_lines"]
@@ -44,15 +44,26 @@ def pointer_lines(artifacts: tuple[Artifact, ...]) -> bytes:
 
 def _pointer(artifact: Artifact) -> dict[str, Any]:
     pointer = artifact.pointer
-    return {
+    found = {
         "name": artifact.name,
         "path": artifact.entry.path,
         "access": artifact.access,
         "digest": pointer.digest if pointer is not None else None,
         "size_bytes": pointer.size_bytes if pointer is not None else None,
         "media_type": pointer.media_type if pointer is not None else None,
-        "origin": pointer.origin if pointer is not None else None,
+        "origin": _origin(pointer.origin) if pointer is not None else None,
     }
+    # Said only where it is so: the views of earlier versions have neither.
+    if artifact.keep != "bytes":
+        found["keep"] = artifact.keep
+    return found
+
+
+def _origin(origin: Origin | None) -> dict[str, Any] | None:
+    if origin is None:
+        return None
+    found = {"kind": origin.kind, "location": origin.location, "version": origin.version}
+    return found if origin.repository is None else {**found, "repository": origin.repository}
 
 
 class Runs:

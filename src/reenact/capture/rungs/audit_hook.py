@@ -67,7 +67,9 @@ class AuditHookRung:
     def observe(self, watch: Watch, ends: SupervisorEnds) -> NoReturn:
         """Listen to every Python of the job until they and it have ended."""
         journal = JournalWriter(watch.journal)
-        keeper = PreimageKeeper(f"{watch.folder}/before", watch.preimage_max_bytes, watch.stored)
+        keeper = PreimageKeeper(
+            f"{watch.folder}/before", watch.preimage_max_bytes, watch.stored, pointers=watch.pointers
+        )
         states = FileStates(LiveFileSystem(), keeper, journal.write, ignored=(*watch.ignored, _PAYLOAD))
         notebook = Notebook(watch, ends, journal, states)
         notebook.begin(_GAP)

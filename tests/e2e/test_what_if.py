@@ -64,7 +64,9 @@ def test_other_code_of_a_folder_and_nothing_else_is_touched(my_desk: Desk) -> No
     shown = my_desk.reenact("show", "etl", "--json").json()
     assert before == (tree(my_desk.folder), tree(other), shown["bundle"])
     assert [v["variations"] for v in shown["verdicts"]] == [{"code": str(other)}]
-    assert my_desk.reenact("verify", "--all").exit_code == 0
+    verified = my_desk.reenact("verify", "--all")
+    assert verified.exit_code == 0, verified.stdout
+    assert not list((my_desk.store / "writers").glob("*"))
     assert my_desk.reenact("runs", "--json").json()[-1]["verdict"] is None
     assert len(ET.parse(my_desk.base / "report.xml").findall(".//failure")) == 1
     # The record itself is replayed as ever.

@@ -254,6 +254,8 @@ def put_sealed(store: Store, bundle: Bundle, payload: bytes, envelope: bytes, by
 def seal_verdict(store: Store, verdict: Verdict, how: SealWith = SealWith()) -> None:  # noqa: B008 - immutable
     """Sign a verdict and its summary, put them beside the run they are about, and log it. Durable when it returns.
 
+    A varied verdict has no summary: tools that know nothing of ours would take it for one about the run itself.
+
     Raises:
         StoreError: the store cannot be written, or the key cannot be used.
     """
@@ -265,7 +267,8 @@ def seal_verdict(store: Store, verdict: Verdict, how: SealWith = SealWith()) -> 
     by = signers(store, how)
     payload = dump_verdict(verdict)
     run_id, replay_run_id = RunId(verdict.run_id), RunId(verdict.replay_run_id)
-    store.runs.put_summary(run_id, replay_run_id, seal_payload(dump_summary(verdict), by))
+    if not verdict.variations:
+        store.runs.put_summary(run_id, replay_run_id, seal_payload(dump_summary(verdict), by))
     store.runs.put_verdict(run_id, replay_run_id, seal_payload(payload, by))
     entry = Entry(
         kind="verdict",

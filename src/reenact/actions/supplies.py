@@ -29,10 +29,12 @@ _MARKS: Final = ("pyvenv.cfg", "store.json")
 
 
 class Supplies:
-    """Puts offers' bytes into a store; they are there, durably, when the context ends."""
+    """Puts offers' bytes into a store. Nothing refers to them yet, so no sweep takes them before the context ends."""
 
     def __init__(self, target: Store) -> None:
-        self._writer = target.writer(ids.new_run_id(time.time_ns()))
+        self._run_id = ids.new_run_id(time.time_ns())
+        self._leases = target.leases
+        self._writer = target.writer(self._run_id)
         self.digests: set[Digest] = set()
         """Of everything that was put."""
 
@@ -43,11 +45,17 @@ class Supplies:
     def __exit__(
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
-        """Keep what was put; after an error, nothing of it."""
-        if kind is None:
-            self._writer.commit()
-        else:
-            self._writer.abandon()
+        """End: what was not committed is dropped, and what was committed is kept by what refers to it, or by nothing."""
+        self._writer.abandon()
+        self._leases.release(self._run_id)
+
+    def commit(self) -> None:
+        """Make what was put durable.
+
+        Raises:
+            StoreError: some of it cannot be written.
+        """
+        self._writer.commit()
 
     def path(self, path: str, *, shebang: tuple[str, str] | None = None) -> Offer | None:
         """Take a file, a link or a folder; None for what is neither, or is not there.

@@ -71,12 +71,12 @@ class Varied:
     """Secret values of variables that were given; not in any record."""
 
 
-def varied(store: Store, target: Store, base: Ingredients, variation: Variation, redactor: Redactor) -> Varied:
-    """Change a record; the files that are needed for it are put into `target`.
+def varied(store: Store, supplies: Supplies, base: Ingredients, variation: Variation, redactor: Redactor) -> Varied:
+    """Change a record.
 
     Args:
         store: Where the record is.
-        target: Where the replay will be stored.
+        supplies: Takes the files that are needed for it; they are there, durably, on return.
         base: The record.
         variation: What to change.
         redactor: Takes secrets out of what is given.
@@ -86,24 +86,24 @@ def varied(store: Store, target: Store, base: Ingredients, variation: Variation,
         UnreplayableError: an environment cannot be built.
         StoreError: the files cannot be stored.
     """
-    with Supplies(target) as supplies:
-        work = _Work(supplies, base, redactor)
-        if variation.environment is not None:
-            work.environment(variation.environment, store)
-        if variation.code is not None:
-            work.code(variation.code)
-        for name, path in variation.inputs:
-            work.input(name, path)
-        for name, value in variation.parameters:
-            work.parameter(name, value)
-        for name, text in variation.variables:
-            work.variable(name, text)
-        if variation.command:
-            work.command(variation.command)
-        made = work.finished()
-        manifest = manifests.dump(list(made.manifest.entries))
-        if of_bytes(manifest) != base.bundle.environment.manifest:
-            supplies.data("manifest", manifest, mode=0, mtime_ns=0)
+    work = _Work(supplies, base, redactor)
+    if variation.environment is not None:
+        work.environment(variation.environment, store)
+    if variation.code is not None:
+        work.code(variation.code)
+    for name, path in variation.inputs:
+        work.input(name, path)
+    for name, value in variation.parameters:
+        work.parameter(name, value)
+    for name, text in variation.variables:
+        work.variable(name, text)
+    if variation.command:
+        work.command(variation.command)
+    made = work.finished()
+    manifest = manifests.dump(list(made.manifest.entries))
+    if of_bytes(manifest) != base.bundle.environment.manifest:
+        supplies.data("manifest", manifest, mode=0, mtime_ns=0)
+    supplies.commit()
     return Varied(
         ingredients=made,
         changes=work.changes,

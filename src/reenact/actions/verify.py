@@ -18,7 +18,7 @@ from reenact.ids import RunId
 from reenact.model import manifest, references, statement
 from reenact.model.bundle import Bundle
 from reenact.model.summary_attestation import dump_summary
-from reenact.model.verdict import Verdict, overall
+from reenact.model.verdict import Verdict, following
 from reenact.seal.checkpoint import Checkpoint
 from reenact.seal.entry import load as load_entry
 from reenact.seal.flaws import FLAWS, Flaw
@@ -299,7 +299,7 @@ class RunCheck:
             yield Flaw("other-bundle", f"it is about {verdict.bundle_digest}, got {of_bytes(payload)}")
         elif (verdict.run_id, verdict.replay_run_id) != (run_id, replay):
             yield Flaw("other-replay", f"it is of replay {verdict.replay_run_id} of run {verdict.run_id}")
-        if overall(verdict.outputs, verdict.unrecorded) != verdict.verdict and verdict.outputs:
+        if following(verdict) != verdict.verdict and verdict.outputs:
             yield Flaw("verdict-wrong", f"it says {verdict.verdict}, which does not follow from its outputs")
         recorded = {a.name: a.pointer.digest for a in bundle.outputs if a.pointer is not None}
         for output in verdict.outputs:

@@ -19,7 +19,8 @@ from reenact.actions.opening import opened, read_sealed
 from reenact.actions.placing import place
 from reenact.actions.plan import Prepared, here, prepare
 from reenact.actions.replay import ReplayRequest, ReplayResult, scratch_store
-from reenact.actions.sealing import seal_verdict
+from reenact.actions.sealing import seal_verdict, seal_with
+from reenact.actions.supplies import Supplies
 from reenact.actions.varying import Variation, Varied, varied
 from reenact.digests import Digest, of_bytes
 from reenact.errors import UnreplayableError
@@ -64,7 +65,8 @@ def what_if(settings: Settings, request: ReplayRequest, variation: Variation) ->
     with contextlib.ExitStack() as stack:
         target = stack.enter_context(scratch_store()) if request.dry_run else store
         try:
-            changed = varied(store, target, ingredients_of(store, base), variation, redactor_of(settings, store))
+            supplies = stack.enter_context(Supplies(target))
+            changed = varied(store, supplies, ingredients_of(store, base), variation, redactor_of(settings, store))
             prepared = prepared_with(store, base, changed.ingredients, supplied=changed.supplied)
             if not prepared.plan.replayable:
                 return _told(prepared.plan, begun, changed)
@@ -76,7 +78,7 @@ def what_if(settings: Settings, request: ReplayRequest, variation: Variation) ->
         notes = (*changed.notes, *_failure(base.bundle, again, target))
         verdict = _verdict(store, prepared.plan, changed, again, outputs, unrecorded)
         if not request.dry_run:
-            seal_verdict(store, verdict)
+            seal_verdict(store, verdict, seal_with(settings))
         if request.to is not None:
             made = again.evidence.bundle.outputs
             place(target.objects, [a for a in made if not a.temporary and "deleted" not in a.access], request.to)

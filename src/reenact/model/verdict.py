@@ -15,6 +15,7 @@ __all__ = [
     "OutputLevel",
     "Overall",
     "Verdict",
+    "following",
     "overall",
     "overall_varied",
     "varied_sentence",
@@ -96,6 +97,12 @@ def overall_varied(judgements: tuple[OutputJudgement, ...], unrecorded: tuple[st
         return "unsure"
     levels = {judgement.verdict for judgement in judgements if judgement.decides}
     return "changed" if levels & {"different", "missing", "extra"} else "unchanged"
+
+
+def following(verdict: Verdict) -> Overall:
+    """Say what the verdict over all must be, by what is in it."""
+    judge = overall_varied if verdict.variations else overall
+    return judge(verdict.outputs, verdict.unrecorded)
 
 
 def varied_sentence(variations: dict[str, str], judgements: tuple[OutputJudgement, ...]) -> str:

@@ -4,7 +4,16 @@ from typing import Any
 
 import pytest
 
-from reenact.model.verdict import OutputJudgement, OutputLevel, overall, overall_varied, varied_sentence
+from reenact.digests import Digest
+from reenact.model.verdict import (
+    OutputJudgement,
+    OutputLevel,
+    Verdict,
+    following,
+    overall,
+    overall_varied,
+    varied_sentence,
+)
 
 
 def judged(*levels: Any, decides: bool = True) -> tuple[OutputJudgement, ...]:
@@ -68,3 +77,29 @@ def test_a_varied_replay_names_everything_that_was_changed() -> None:
         "with today's environment, another input raw.csv, parameter day = 2 and variable TZ not set:"
         " 0 of 1 output unchanged, a is missing"
     )
+
+
+@pytest.mark.parametrize(
+    ("variations", "levels", "expected"),
+    [
+        ({}, ("identical",), "reproduced"),
+        ({"code": "."}, ("identical",), "unchanged"),
+        ({"code": "."}, ("missing",), "changed"),
+    ],
+)
+def test_what_a_verdict_must_be_follows_from_what_is_in_it(
+    variations: dict[str, str], levels: tuple[str, ...], expected: str
+) -> None:
+    verdict = Verdict(
+        schema_version="1.0",
+        run_id="a",
+        replay_run_id="b",
+        verdict="reproduced",
+        rung="world",
+        not_isolated=(),
+        judged_at="",
+        outputs=judged(*levels),
+        bundle_digest=Digest("sha256:" + "0" * 64),
+        variations=variations,
+    )
+    assert following(verdict) == expected

@@ -88,6 +88,15 @@ def record(settings: Settings, request: RunRequest) -> RunResult:
     return result if parent is None else result._replace(summary_line=None)
 
 
+def _declared(settings: Settings) -> dict[str, str]:
+    """Give what was declared to count as equal, in the words of a settings file, so that it holds for every replay of the run."""
+    if not settings.outputs:
+        return {}
+    from reenact.compare.policy import DECLARED, as_toml, policies  # noqa: PLC0415 - most runs declare nothing
+
+    return {DECLARED: "\n".join(map(as_toml, policies(settings.outputs)))}
+
+
 def _say(message: str) -> None:
     """Say something on standard error, if there is one."""
     with contextlib.suppress(OSError):
@@ -293,6 +302,7 @@ def _header(
         "redacted": redacted,
         "parameters": redactor.parameters(request.parameters),
         "labels": redactor.parameters(request.labels),
+        "tolerances": _declared(settings),
         "environment_mode": settings.capture.environment,
     }
 

@@ -6,18 +6,20 @@ import contextlib
 import shutil
 import tempfile
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 import reenact
 from reenact import clock
+from reenact.actions.contents import StoredContents
 from reenact.actions.execution import evidence_of, run_again
 from reenact.actions.opening import opened, read_sealed
 from reenact.actions.placing import place
 from reenact.actions.plan import Prepared, prepare
 from reenact.actions.sealing import seal_verdict, seal_with
+from reenact.compare.result import Comparison
 from reenact.digests import of_bytes
 from reenact.errors import UnreplayableError
 from reenact.ids import RunId
@@ -67,6 +69,8 @@ class ReplayResult:
     summary: str = ""
     """What a varied replay showed, in a line."""
     seconds: float = 0.0
+    comparisons: Mapping[str, Comparison] = field(default_factory=dict)
+    """What is in outputs that are not the same bytes, by name; with values of the data, so it is in no signed verdict."""
 
 
 def replay(settings: Settings, request: ReplayRequest) -> ReplayResult:
@@ -132,7 +136,9 @@ def _on_rung(
             again = run_again(settings, store, target, prepared)
         except UnreplayableError as error:
             return replace(told, missing=(str(error),))
-        outputs, unrecorded = judge(evidence_of(store, bundle), again.evidence)
+        declared = bundle.determinism.tolerances
+        contents = StoredContents(settings, store.objects, target.objects, tolerances=declared)
+        outputs, unrecorded = judge(evidence_of(store, bundle), again.evidence, contents)
         unrecorded = tuple(sorted((*unrecorded, *again.escaped)))
         verdict = Verdict(
             schema_version=SCHEMA_VERSION,
@@ -164,6 +170,7 @@ def _on_rung(
         unrecorded=unrecorded,
         drift=verdict.drift,
         not_isolated=again.not_isolated,
+        comparisons=contents.found,
     )
 
 

@@ -173,7 +173,9 @@ def freeze(observation: Observation, parts: Frozen) -> Bundle:
         code=parts.code,
         environment=parts.environment,
         determinism=Determinism(
-            hash_seed=header["variables"].get("PYTHONHASHSEED"), hazards=hazard_rules.sorted_hazards(found)
+            hash_seed=header["variables"].get("PYTHONHASHSEED"),
+            tolerances=header.get("tolerances", {}),
+            hazards=hazard_rules.sorted_hazards(found),
         ),
         externals=_externals(observation),
         capture=Capture(

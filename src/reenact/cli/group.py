@@ -14,7 +14,7 @@ from reenact.cli.verb import HELP_NAMES
 __all__ = ["VERBS", "invoke", "program"]
 
 VERBS: Final = (
-    *("init", "run", "runs", "show", "replay", "plan", "restore", "verify"),
+    *("init", "run", "runs", "show", "replay", "compare", "expect", "plan", "restore", "verify"),
     *("attest", "keys", "log", "push", "pull"),
     *("hold", "release", "prune"),
     "recipients",

@@ -7,8 +7,9 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
+from reenact.cli.differences import output_lines
 from reenact.cli.progress import progress
-from reenact.cli.text import aligned, duration, printable, short_digest
+from reenact.cli.text import duration, printable
 from reenact.cli.verb import EXITS, Pairs, json_option, print_json, run_argument, settings_for, store_option, verb
 from reenact.replay.rungs import RUNGS, ReplayRung
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from reenact.actions.replay import ReplayResult
-    from reenact.model.verdict import OutputJudgement
 
 __all__ = ["EXIT_OF", "command"]
 
@@ -186,10 +186,7 @@ def _lines(result: ReplayResult) -> Iterator[str]:
     )
     if result.summary:
         yield f"  {printable(result.summary)}"
-    yield from aligned(
-        [(o.verdict, printable(o.name), _change(o.recorded, o.got), _differences(o)) for o in result.outputs],
-        indent="  ",
-    )
+    yield from output_lines(result.outputs, result.comparisons)
     for title, items in (
         ("higher rung not possible", result.passed_over),
         ("missing", result.missing),
@@ -201,20 +198,3 @@ def _lines(result: ReplayResult) -> Iterator[str]:
     ):
         for item in items:
             yield f"  {title}: {printable(item)}"
-
-
-def _differences(output: OutputJudgement) -> str:
-    """Say in words what differs, and when that does not count."""
-    said = printable("; ".join(output.differences))
-    return said if output.decides or not said else f"{said} (only reported)"
-
-
-def _change(recorded: str | None, got: str | None) -> str:
-    if recorded == got:
-        return _short(recorded)
-    return f"{_short(recorded)} → {_short(got)}"
-
-
-def _short(value: str | None) -> str:
-    """A digest shortened; anything else (an exit status) as it is."""
-    return short_digest(value) if value is None or value.startswith("sha256:") else value

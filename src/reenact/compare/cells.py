@@ -36,6 +36,8 @@ class Apart:
     """For each how much greater the second value is, in 64-bit floats; null where there is no saying. None: never."""
     relative: Array | None
     """The same as a fraction of the greater magnitude."""
+    magnitude: Array | None = None
+    """The greater magnitude of the two."""
 
 
 def compare_columns(recorded: Array, got: Array, tolerance: Tolerance | None) -> Apart | None:
@@ -55,7 +57,7 @@ def compare_columns(recorded: Array, got: Array, tolerance: Tolerance | None) ->
     magnitude = pc.max_element_wise(pc.abs(a), pc.abs(b))
     relative = pc.divide(pc.abs(delta), magnitude)
     tolerated = _tolerated(first, second, delta, relative, tolerance)
-    return Apart(rows=rows, tolerated=tolerated, delta=delta, relative=relative)
+    return Apart(rows=rows, tolerated=tolerated, delta=delta, relative=relative, magnitude=magnitude)
 
 
 def _unlike(recorded: Array, got: Array) -> Array:

@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import Final
 
-from reenact.compare.result import Comparison, PartComparison
+from reenact.compare.policy import quoted
+from reenact.compare.result import ColumnDifference, Comparison, PartComparison
 
 __all__ = ["hint_for"]
 
-_NOISE: Final = 1e-6
+_NOISE: Final = 1e-9
 """Relative differences up to this are taken for what another order of floating-point operations does."""
 _ROUNDING: Final = 1.06
 """Two digits can be 5 % below what they stand for."""
@@ -34,10 +35,21 @@ def _for_noise(parts: tuple[PartComparison, ...]) -> str:
         part.kind == "table" and not part.added and not part.removed and part.presence == "both" and not _breaks(part)
         for part in unlike
     )
-    if not plain or not columns or any(c.largest_relative is None or c.largest_relative > _NOISE for c in columns):
+    amounts = [_tolerance(column) for column in columns]
+    if not plain or not columns or not all(amounts):
         return ""
-    named = ", ".join(f'tolerance."{c.column}" = {{ relative = {_above(c.largest_relative or 0.0)} }}' for c in columns)
+    named = ", ".join(f"tolerance.{quoted(c.column)} = {{ {said} }}" for c, said in zip(columns, amounts, strict=True))
     return f"the numbers differ as if calculated in another order: {named} would count them as equal"
+
+
+def _tolerance(column: ColumnDifference) -> str:
+    """Give the tolerance that just covers a column's noise; empty where it is more than noise."""
+    if column.largest is None or column.largest_relative is None or not column.magnitude:
+        return ""
+    if column.largest_relative <= _NOISE:
+        return f"relative = {_above(column.largest_relative)}"
+    # Sums that should be 0 have no relative error worth the name.
+    return f"absolute = {_above(column.largest)}" if column.largest <= _NOISE * column.magnitude else ""
 
 
 def _breaks(part: PartComparison) -> bool:

@@ -3,14 +3,28 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
-from typing import Literal, cast
+from typing import Final, Literal, cast
 
 from reenact.model.policy import BYTES, Compare, Policy, Tolerance
 from reenact.settings import OutputRule
+from reenact.settings.outputs import read_rules
 
-__all__ = ["as_policy", "as_toml", "fits", "group_of", "policies", "policy_for"]
+__all__ = [
+    "DECLARED",
+    "as_policy",
+    "as_toml",
+    "fits",
+    "group_of",
+    "policies",
+    "policy_for",
+    "quoted",
+    "recorded_policies",
+]
+
+DECLARED: Final = "outputs"
+"""Under which a record has what was declared."""
 
 
 def as_policy(rule: OutputRule) -> Policy:
@@ -34,6 +48,17 @@ def _tolerance(
 def policies(rules: Iterable[OutputRule]) -> tuple[Policy, ...]:
     """Make all, in order."""
     return tuple(as_policy(rule) for rule in rules)
+
+
+def recorded_policies(tolerances: Mapping[str, str]) -> tuple[Policy, ...]:
+    """Make those that a record holds; what cannot be read as any we know (of a later version) declares nothing."""
+    import tomllib  # noqa: PLC0415 - a recording needs this module, and not that one
+
+    try:
+        tables = tomllib.loads(tolerances.get(DECLARED, "")).get("outputs", {})
+        return policies(read_rules(tables))
+    except ValueError:
+        return ()
 
 
 @lru_cache(maxsize=256)
@@ -68,12 +93,12 @@ def policy_for(name: str, given: Sequence[Policy]) -> Policy:
 
 def as_toml(policy: Policy) -> str:
     """Write the section of `reenact.toml` that declares a policy."""
-    lines = [f"[outputs.{_quoted(policy.pattern)}]", f'compare = "{policy.compare}"']
+    lines = [f"[outputs.{quoted(policy.pattern)}]", f'compare = "{policy.compare}"']
     if policy.order == "any" and policy.compare != "rows":
         lines.append('order = "any"')
     lists = {"key": policy.key, "ignore_columns": policy.ignore_columns}
-    lines += [f"{name} = [{', '.join(map(_quoted, columns))}]" for name, columns in lists.items() if columns]
-    lines += [f"tolerance.{_quoted(c)} = {{ {_measures(t)} }}" for c, t in policy.tolerance.items()]
+    lines += [f"{name} = [{', '.join(map(quoted, columns))}]" for name, columns in lists.items() if columns]
+    lines += [f"tolerance.{quoted(c)} = {{ {_measures(t)} }}" for c, t in policy.tolerance.items()]
     return "\n".join(lines) + "\n"
 
 
@@ -82,7 +107,7 @@ def _measures(tolerance: Tolerance) -> str:
     return ", ".join(f"{name} = {value}" for name, value in measures if value is not None)
 
 
-def _quoted(text: str) -> str:
+def quoted(text: str) -> str:
     """Write a TOML basic string."""
     escaped = text.replace("\\", "\\\\").replace('"', '\\"')
     return '"' + "".join(c if c.isprintable() else f"\\U{ord(c):08x}" for c in escaped) + '"'

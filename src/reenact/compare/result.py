@@ -79,6 +79,8 @@ class ColumnDifference(msgspec.Struct, frozen=True, kw_only=True):
     largest: float | None = None
     """The largest difference of two numbers or (in seconds) times, tolerated or not."""
     largest_relative: float | None = None
+    magnitude: float | None = None
+    """The greatest magnitude of the numbers that differ."""
     histogram: tuple[tuple[str, int], ...] = ()
     """Number of differences by size: powers of ten, ascending."""
 

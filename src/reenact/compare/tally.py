@@ -27,6 +27,7 @@ class _Column:
     largest: float | None = None
     largest_relative: float | None = None
     largest_within: float | None = None
+    magnitude: float | None = None
     powers: dict[int, int] = field(default_factory=dict)
 
 
@@ -133,6 +134,7 @@ class Tally:
         column.largest_within = _greater(column.largest_within, pc.max(pc.filter(sizes, apart.tolerated)).as_py())
         relative = pc.if_else(pc.is_finite(apart.relative), apart.relative, None)
         column.largest_relative = _greater(column.largest_relative, pc.max(relative).as_py())
+        column.magnitude = _greater(column.magnitude, pc.max(apart.magnitude).as_py())
         powers = pc.floor(pc.log10(pc.if_else(pc.greater(sizes, 0), sizes, None)))
         for item in pc.value_counts(pc.drop_null(powers)):
             power = min(max(int(item["values"].as_py()), _SMALLEST_POWER), _LARGEST_POWER)
@@ -147,6 +149,7 @@ class Tally:
                 within=column.within,
                 largest=column.largest,
                 largest_relative=column.largest_relative,
+                magnitude=column.magnitude,
                 histogram=tuple((f"1e{power}", count) for power, count in sorted(column.powers.items())),
             )
             for name, column in self._columns.items()

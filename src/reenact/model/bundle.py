@@ -112,6 +112,7 @@ class Determinism(msgspec.Struct, frozen=True, kw_only=True):
     entropy: str = "system"
     tapes: dict[str, Digest] = {}
     tolerances: dict[str, str] = {}
+    """What was declared to count as equal when the run was recorded: under ``outputs``, in the words of the settings file."""
     hazards: tuple[Hazard, ...] = ()
 
 

@@ -1,20 +1,26 @@
 """Judge a replay: the record of a run beside the record of its replay. Pure.
 
-Outputs are compared by type, permission bits, digest and link target; never by time, owner or inode. What the replay needed
-and the record does not hold is named too: a result that is equal by luck proves nothing.
+Outputs are compared by type, permission bits, digest and link target; never by time, owner or inode. Where only their bytes
+differ, what is in them is compared (see :mod:`reenact.compare`), and a declared policy says whether that counts as equal. What
+the replay needed and the record does not hold is named too: a result that is equal by luck proves nothing.
 """
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from typing import Final
+from typing import Final, Protocol
 
+from msgspec.structs import replace
+
+from reenact.compare.policy import group_of
+from reenact.compare.result import Comparison, level_of, summary
+from reenact.digests import Digest
 from reenact.model.artifact import Artifact, Entry
 from reenact.model.bundle import Bundle, Stream
 from reenact.model.verdict import OutputJudgement, OutputLevel
 
-__all__ = ["EXIT_CODE", "Evidence", "judge"]
+__all__ = ["EXIT_CODE", "Contents", "Evidence", "Nothing", "judge", "judge_outputs", "judged_file"]
 
 EXIT_CODE: Final = "exit-code"
 _DELETED: Final = "deleted"
@@ -32,38 +38,139 @@ class Evidence:
     """Paths, in text form, that were opened or executed and were not there."""
 
 
-def judge(original: Evidence, replay: Evidence) -> tuple[tuple[OutputJudgement, ...], tuple[str, ...]]:
+class Contents(Protocol):
+    """Compares what is in outputs, under the policies in force."""
+
+    def compare(self, name: str, recorded: Digest, got: Digest) -> Comparison | None:
+        """Compare two contents of an output; None where they cannot be had."""
+
+    def folders(self) -> Sequence[str]:
+        """Give the patterns that make one artifact of all files below a folder."""
+
+    def compare_folder(
+        self, folder: str, recorded: Mapping[str, Digest], got: Mapping[str, Digest]
+    ) -> Comparison | None:
+        """Compare two folders, each as one artifact: names inside the folder to contents."""
+
+
+class Nothing:
+    """Compares nothing: other bytes are different."""
+
+    def compare(self, name: str, recorded: Digest, got: Digest) -> Comparison | None:  # noqa: ARG002 - the protocol's
+        """Say that there is nothing to say."""
+        return None
+
+    def folders(self) -> Sequence[str]:
+        """Give none."""
+        return ()
+
+    def compare_folder(
+        self,
+        folder: str,  # noqa: ARG002 - the protocol's
+        recorded: Mapping[str, Digest],  # noqa: ARG002 - same
+        got: Mapping[str, Digest],  # noqa: ARG002 - same
+    ) -> Comparison | None:
+        """Say that there is nothing to say."""
+        return None
+
+
+_NOTHING: Final = Nothing()
+
+
+def judge(
+    original: Evidence, replay: Evidence, contents: Contents = _NOTHING
+) -> tuple[tuple[OutputJudgement, ...], tuple[str, ...]]:
     """Compare.
+
+    Args:
+        original: The record of the run.
+        replay: The record of its replay.
+        contents: Compares what is in outputs whose bytes differ.
 
     Returns:
         A judgement of every output by name, then of the exit status and the standard streams where both records have them;
         and what the replay needed that the record does not hold, in words, sorted.
     """
-    judgements = sorted(_outputs(original, replay.bundle), key=lambda judgement: judgement.name)
+    judgements = sorted(_outputs(original, replay.bundle, contents), key=lambda judgement: judgement.name)
     judgements += _exit_code(original.bundle, replay.bundle)
     for name in ("stdout", "stderr"):
         judgements += _stream(name, getattr(original.bundle.launch, name), getattr(replay.bundle.launch, name))
     return tuple(judgements), tuple(sorted(_unrecorded(original, replay)))
 
 
+def judge_outputs(first: Bundle, second: Bundle, contents: Contents = _NOTHING) -> tuple[OutputJudgement, ...]:
+    """Compare what two runs made, by the names of their outputs: they need not have run in one place."""
+    sides = [{a.name: a for a in bundle.outputs if not a.temporary} for bundle in (first, second)]
+    grouped = _Groups(contents)
+    found = []
+    for name in sorted({*sides[0], *sides[1]}):
+        recorded, got = sides[0].get(name), sides[1].get(name)
+        taken = [a is not None and grouped.takes(a, side) for a, side in ((recorded, "recorded"), (got, "got"))]
+        if any(taken):
+            continue
+        if recorded is None and got is not None:
+            found.append(OutputJudgement(name=name, verdict="extra", got=_shown(got)))
+        elif recorded is not None:
+            found.append(_output(recorded, got, contents))
+    found = sorted([*found, *grouped.judgements()], key=lambda judgement: judgement.name)
+    found += _exit_code(first, second)
+    return tuple(found)
+
+
 # --- outputs
 
 
-def _outputs(original: Evidence, replay: Bundle) -> Iterator[OutputJudgement]:
+def _outputs(original: Evidence, replay: Bundle, contents: Contents) -> Iterator[OutputJudgement]:
     """Judge what the record has as lasting, even where it is temporary in the replay, and what lasts in the replay alone."""
     recorded = {artifact.entry.path: artifact for artifact in original.bundle.outputs}
     got = {artifact.entry.path: artifact for artifact in replay.outputs}
     before = _entries(original)
+    grouped = _Groups(contents)
     for path, artifact in recorded.items():
-        if not artifact.temporary:
-            yield _output(artifact, got.get(path))
-    for path in got.keys() - recorded.keys():
-        artifact = got[path]
-        if artifact.temporary:
+        if not artifact.temporary and not grouped.takes(artifact, "recorded"):
+            yield _output(artifact, got.get(path), contents)
+    for path, artifact in got.items():
+        known = path in recorded
+        if artifact.temporary and not known:
+            continue
+        if grouped.takes(artifact, "got") or known:
             continue
         # A file opened for writing and left as it was is copied up by the overlay, which looks like a change.
         if path not in before or _is_deletion(artifact) or _differences(before[path], artifact.entry):
             yield OutputJudgement(name=artifact.name, verdict="extra", got=_shown(artifact))
+    yield from grouped.judgements()
+
+
+class _Groups:
+    """The folders that a policy makes one artifact of, with the files below them on both sides."""
+
+    def __init__(self, contents: Contents) -> None:
+        self._contents, self._patterns = contents, contents.folders()
+        self._sides: dict[str, dict[str, dict[str, Digest]]] = {}
+
+    def takes(self, artifact: Artifact, side: str) -> bool:
+        """Tell whether an output is judged as a part of a folder; only files whose bytes are known can be."""
+        found = next((f for p in self._patterns if (f := group_of(p, artifact.name)) is not None), None)
+        if found is None or artifact.entry.type != "file" or artifact.entry.digest is None or _is_deletion(artifact):
+            return False
+        sides = self._sides.setdefault(found, {"recorded": {}, "got": {}})
+        sides[side][artifact.name[len(found) :]] = artifact.entry.digest
+        return True
+
+    def judgements(self) -> Iterator[OutputJudgement]:
+        for folder, sides in self._sides.items():
+            recorded, got = sides["recorded"], sides["got"]
+            shown = [f"folder of {len(files)} files" if files else None for files in (recorded, got)]
+            if not recorded or not got:
+                yield OutputJudgement(
+                    name=folder, verdict="missing" if recorded else "extra", recorded=shown[0], got=shown[1]
+                )
+                continue
+            judgement = OutputJudgement(name=folder, verdict="identical", recorded=shown[0], got=shown[1])
+            if recorded != got:
+                comparison = self._contents.compare_folder(folder, recorded, got)
+                judgement = judged_file(judgement, ("bytes: other files",), comparison)
+            yield judgement
 
 
 def _is_deletion(artifact: Artifact) -> bool:
@@ -80,7 +187,7 @@ def _shown(artifact: Artifact) -> str:
     return f"link to {entry.target}" if entry.type == "symlink" else entry.type
 
 
-def _output(recorded: Artifact, got: Artifact | None) -> OutputJudgement:
+def _output(recorded: Artifact, got: Artifact | None, contents: Contents) -> OutputJudgement:
     shown = _shown(recorded)
     if got is None:
         if _is_deletion(recorded):
@@ -96,8 +203,32 @@ def _output(recorded: Artifact, got: Artifact | None) -> OutputJudgement:
             name=recorded.name, verdict="different", recorded=shown, got=_shown(got), differences=(which,)
         )
     differences = _differences(recorded.entry, got.entry)
-    return OutputJudgement(
+    judgement = OutputJudgement(
         name=recorded.name, verdict=_level(differences), recorded=shown, got=_shown(got), differences=tuple(differences)
+    )
+    digests = recorded.entry.digest, got.entry.digest
+    if recorded.entry.type != "file" or digests[0] is None or digests[1] is None or digests[0] == digests[1]:
+        return judgement
+    comparison = contents.compare(recorded.name, digests[0], digests[1])
+    return judged_file(judgement, judgement.differences, comparison)
+
+
+def judged_file(
+    judgement: OutputJudgement, differences: Sequence[str], comparison: Comparison | None
+) -> OutputJudgement:
+    """Say what a comparison of the bytes found; differences that are not of the bytes are never let pass."""
+    if comparison is None:
+        return replace(judgement, verdict="different", differences=tuple(differences))
+    others = [words for words in differences if not words.startswith("bytes: ")]
+    level, way = level_of(comparison)
+    return replace(
+        judgement,
+        verdict="different" if others else level,
+        equivalence=way,
+        policy=comparison.policy if comparison.policy.pattern else None,
+        relaxations=comparison.relaxations if not others else (),
+        hint=comparison.hint,
+        differences=(*(others if comparison.accepted else differences), *summary(comparison)),
     )
 
 

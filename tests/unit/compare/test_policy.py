@@ -3,8 +3,9 @@ from __future__ import annotations
 import tomllib
 
 import pytest
+from msgspec.structs import replace
 
-from reenact.compare.policy import as_policy, as_toml, fits, group_of, policies, policy_for
+from reenact.compare.policy import DECLARED, as_policy, as_toml, fits, group_of, policies, policy_for, recorded_policies
 from reenact.model.policy import BYTES, Policy, Tolerance
 from reenact.settings import OutputRule
 from reenact.settings.outputs import read_rules
@@ -44,23 +45,30 @@ def test_the_first_that_fits_is_in_force() -> None:
     assert policy_for("x/y", given) is BYTES
 
 
-@pytest.mark.parametrize(
-    "policy",
-    [
-        Policy(compare="rows", pattern='odd "name" \\ \x07é/*.csv', key=("id", 'a "b"')),
-        Policy(
-            compare="content",
-            pattern="*.parquet",
-            ignore_columns=("loaded_at",),
-            order="any",
-            tolerance={
-                "*": Tolerance(absolute="1e-09", relative="0.5"),
-                "a.b": Tolerance(ulp=4),
-                "at": Tolerance(seconds="1"),
-            },
-        ),
-    ],
-)
+POLICIES = [
+    Policy(compare="rows", pattern='odd "name" \\ \x07é/*.csv', key=("id", 'a "b"')),
+    Policy(
+        compare="content",
+        pattern="*.parquet",
+        ignore_columns=("loaded_at",),
+        order="any",
+        tolerance={
+            "*": Tolerance(absolute="1e-09", relative="0.5"),
+            "a.b": Tolerance(ulp=4),
+            "at": Tolerance(seconds="1"),
+        },
+    ),
+]
+
+
+@pytest.mark.parametrize("policy", POLICIES)
+def test_a_record_keeps_what_was_declared_in_its_order(policy: Policy) -> None:
+    declared = (policy, replace(policy, pattern="a"))
+    assert recorded_policies({DECLARED: "\n".join(map(as_toml, declared))}) == declared
+    assert recorded_policies({}) == recorded_policies({DECLARED: '[outputs."a"]\nlater = 1'}) == ()
+
+
+@pytest.mark.parametrize("policy", POLICIES)
 def test_what_is_written_as_toml_is_read_as_the_same_policy(policy: Policy) -> None:
     [rule] = read_rules(tomllib.loads(as_toml(policy))["outputs"])
     assert as_policy(rule) == policy

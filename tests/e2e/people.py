@@ -143,8 +143,9 @@ def _copy_installed(site: Path) -> None:
     """Copy the package and what it needs, with their compiled files: the user may not write them."""
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(_PACKAGE, site / "reenact", ignore=ignore)
-    declared = tomllib.loads((_PROJECT / "pyproject.toml").read_text())["project"]["dependencies"]
-    for distribution in _with_needs(declared):
+    project = tomllib.loads((_PROJECT / "pyproject.toml").read_text())["project"]
+    # The small one of the extras, for encrypted stores; the others are for one's own desk.
+    for distribution in _with_needs([*project["dependencies"], *project["optional-dependencies"]["encryption"]]):
         for file in distribution.files or ():
             source = Path(str(file.locate()))
             if ".." not in file.parts and "__pycache__" not in file.parts and source.is_file():

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import base64
+import contextlib
 import os
 import time
 from dataclasses import dataclass
@@ -149,7 +150,8 @@ def rotate(settings: Settings, reason: str, passphrase: bytes | None) -> KeyFact
     new = _next_key(path + ".next", "ed25519" if algorithm == "ed25519" else "p256", passphrase)
     announce(store, new.public, old)
     try:
-        os.link(path, f"{path}.{old.public.key_id[:12]}")
+        with contextlib.suppress(FileExistsError):  # an earlier attempt was cut off behind this
+            os.link(path, f"{path}.{old.public.key_id[:12]}")
         os.rename(path + ".next", path)
         atomic.sync_folder(os.path.dirname(path))
     except OSError as error:

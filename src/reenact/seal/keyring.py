@@ -72,11 +72,26 @@ class Keyring:
             roots: Keys whose word counts, with their owners: those somebody trusts. None means every key at hand.
             follow: Whether a key that a trusted one announces is trusted in its turn.
         """
-        self.states = {key.key_id: KeyState(key) for key in keys}
-        self._roots = dict(roots) if roots is not None else None
+        self._keys = [*keys]
+        self._given = dict(roots) if roots is not None else None
         self._follow = follow
+        self._early: dict[str, int] = {}
+        told = [*events]
+        # What a key said after the place its revocation reaches back to does not count, also what was told before that
+        # revocation was: so all is told again until no revocation is new. One that was believed once stays: on the safe side.
+        while self._tell(told):
+            pass
+
+    def _tell(self, events: list[tuple[int, Entry]]) -> bool:
+        """Tell the history with the revocations known so far; give whether there are new ones."""
+        self.states = {key.key_id: KeyState(key, revoked=self._early.get(key.key_id)) for key in self._keys}
+        self._roots = dict(self._given) if self._given is not None else None
         for index, entry in events:
             self._apply(index, entry)
+        found = {key_id: state.revoked for key_id, state in self.states.items() if state.revoked is not None}
+        new = found != self._early
+        self._early = found
+        return new
 
     def _apply(self, index: int, entry: Entry) -> None:
         subject = entry.subject or ""
@@ -88,7 +103,7 @@ class Keyring:
             public = PublicKey.of(der, entry.time)
             if public.key_id != subject:
                 return
-            self.states[subject] = KeyState(public)
+            self.states[subject] = KeyState(public, revoked=self._early.get(subject))
         state = self.states.get(subject)
         if state is None or not self._may(entry, index):
             return

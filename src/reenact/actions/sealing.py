@@ -7,7 +7,7 @@ import os
 from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
-from reenact import clock
+from reenact import atomic, clock
 from reenact.errors import KeyAbsent, SignerUnavailable, StoreError, UsageError
 from reenact.ids import RunId
 from reenact.store.description import is_remote, private_base, read_description, temporary
@@ -48,6 +48,8 @@ __all__ = [
 
 _REASON_CHARACTERS = 4000
 """What an entry has room for, in any writing."""
+_SIZE = "log-size"
+"""In the local cache: spares the questions that finding the log's end takes, each a round trip where the store is remote."""
 _LAST = 64
 """How far back an announcement is looked for."""
 
@@ -169,7 +171,10 @@ def append(store: Store, entry: Entry, by: Signer) -> int:
     """Append an entry to the log; give its index. Durable when it returns. Now and then a tile is full and is kept, too."""
     from reenact.seal.log import Log  # noqa: PLC0415 - late, like all of sealing
 
-    index = Log(store.backend).append(entry, by.sign)
+    hint = os.path.join(store.cache, _SIZE)
+    index = Log(store.backend, known=_thought(hint)).append(entry, by.sign)
+    with contextlib.suppress(OSError):
+        atomic.replace(hint, b"%d" % (index + 1), durable=False)
     if entry.kind == "key":
         _put_copy(store, index)
     if (index + 1) % 256 == 0:  # what TILE_LEAVES is; most recordings need not import it
@@ -177,6 +182,15 @@ def append(store: Store, entry: Entry, by: Signer) -> int:
 
         publish(store.backend, index + 1)
     return index
+
+
+def _thought(path: str) -> int:
+    """Read how many entries the log had when this host last appended; 0 where that is not known."""
+    try:
+        with open(path, "rb") as file:
+            return int(file.read(20))
+    except (OSError, ValueError):
+        return 0
 
 
 def prepare_sealing(store: Store, how: SealWith = SealWith()) -> None:  # noqa: B008 - immutable

@@ -44,8 +44,15 @@ def entry_key(index: int) -> str:
 class Log:
     """The entries of a store."""
 
-    def __init__(self, place: LogPlace) -> None:
+    def __init__(self, place: LogPlace, *, known: int = 0) -> None:
+        """Look at a log.
+
+        Args:
+            place: Where it is.
+            known: How many entries it is thought to have; a wrong number costs some questions, nothing else.
+        """
         self._place = place
+        self._known = known
 
     def append(self, entry: Entry, sign: Callable[[bytes], bytes] | None = None) -> int:
         """Append an entry; give its index. Durable when it returns.
@@ -72,12 +79,17 @@ class Log:
         return self._place.get(entry_key(index))
 
     def size(self) -> int:
-        """Count the entries, by probing: numbers have no gaps, so the first free one is found by doubling and halving."""
-        if not self._place.exists(entry_key(0)):
-            return 0
-        taken, free = 0, 1
-        while self._place.exists(entry_key(free)):
-            taken, free = free, free * 2
+        """Count the entries, by probing: numbers have no gaps, so the first free one is found by doubling and halving.
+
+        Costs two existence checks where the number it was thought to be is right, else O(log n).
+        """
+        taken = self._known - 1
+        if taken < 0 or not self._place.exists(entry_key(taken)):
+            taken = -1
+        step = 1
+        while self._place.exists(entry_key(taken + step)):
+            taken, step = taken + step, step * 2
+        free = taken + step
         while free - taken > 1:
             middle = (taken + free) // 2
             if self._place.exists(entry_key(middle)):

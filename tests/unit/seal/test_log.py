@@ -66,6 +66,16 @@ def test_the_size_is_found_with_few_questions(size: int) -> None:
     assert place.asked <= 2 * size.bit_length() + 2
 
 
+@pytest.mark.parametrize("known", [0, 1, 99, 100, 101, 5000])
+def test_what_the_size_is_thought_to_be_makes_no_difference(known: int) -> None:
+    place = Counting()
+    for index in range(100):
+        place.put_if_absent(f"log/entries/{index:012d}", b"{}")
+    assert Log(place, known=known).size() == 100
+    assert place.asked == 2 if known == 100 else place.asked <= 20
+    assert Log(MemoryBackend(), known=known).size() == 0
+
+
 def test_writers_that_race_leave_no_hole_and_lose_nothing(tmp_path: Path) -> None:
     log = Log(FolderBackend(tmp_path))
     indexes: list[int] = []

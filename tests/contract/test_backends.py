@@ -181,3 +181,14 @@ class TestBucketAsOpened(BackendContract):
             monkeypatch.setenv(name, value)
         connection = connect(bucket.url(_fresh("opened")), Access())
         return guarded(connection, Access(), str(tmp_path / "cache"), remote=True)
+
+
+@pytest.mark.slow
+class TestEncryptedBucketAsOpened(BackendContract):
+    @pytest.fixture
+    def backend(self, bucket: Bucket, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> Backend:
+        for name, value in bucket.environment.items():
+            monkeypatch.setenv(name, value)
+        connection = connect(bucket.url(_fresh("encrypted")), Access())
+        sealed = EncryptedBackend(connection, new_key_ring(_STORE_ID), str(tmp_path / "staging"))
+        return guarded(sealed, Access(), str(tmp_path / "cache"), remote=True)

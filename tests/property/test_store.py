@@ -14,7 +14,7 @@ from hypothesis.stateful import RuleBasedStateMachine, invariant, rule
 from reenact.digests import Digest, of_bytes
 from reenact.ids import RunId
 from reenact.store.delta_policy import DeltaPolicy
-from reenact.store.opening import open_store
+from reenact.store.opening import Store, open_store
 from reenact.store.pack_writer import SMALL_BYTES
 from reenact.store.packs import PackIndex, Record, encode_index, encode_records
 
@@ -45,10 +45,13 @@ class StoreIsADictionary(RuleBasedStateMachine):
     def __init__(self) -> None:
         super().__init__()
         self.folder = tempfile.mkdtemp(prefix="reenact-property-")
-        self.store = open_store(f"{self.folder}/store", create=True, deltas=DELTAS)
+        self.store = self.make(f"{self.folder}/store")
         self.writer = self.store.writer(RUN)
         self.kept: dict[Digest, bytes] = {}
         self.pending: dict[Digest, bytes] = {}
+
+    def make(self, location: str) -> Store:
+        return open_store(location, create=True, deltas=DELTAS)
 
     @rule(content=small | large)
     def add(self, content: bytes) -> None:

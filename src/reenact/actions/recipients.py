@@ -167,6 +167,7 @@ def reencrypt(settings: Settings, say: Callable[[str], None] = lambda _: None) -
         StoreError, StoreLocked, StoreKeysChanged: as :func:`readers`.
     """
     _, sealed = _opened(settings)
+    sealed.discard_unfinished()
     values = renewed = 0
     damaged = []
     for key in sealed.list(""):

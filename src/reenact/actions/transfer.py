@@ -107,6 +107,8 @@ def _other(settings: Settings, location: str, *, create: bool) -> Store:
     place = location if "://" in location else os.path.expanduser(location)
     # What this host kept of a store far away must not stand for what is there; and whether it may be written, it says itself.
     reached = access(settings, cached=False)._replace(read_only=not create)
+    if not create:
+        reached = reached._replace(encrypted_only=False)  # what is only read from need not be encrypted
     return open_store(place, create=create, deltas=delta_policy(settings), access=reached)
 
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 import contextlib
 import os
 import threading
+import time
 from collections import OrderedDict
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import partial
@@ -41,6 +42,9 @@ _T = TypeVar("_T")
 
 _REMEMBERED: Final = 256
 """Headers of values that ranges were read of, kept with their keys."""
+_RENEWING: Final = f"{TEMPORARY_PREFIX}renew-"
+_OLD_SECONDS: Final = 86_400.0
+"""No value takes that long to be encrypted anew."""
 _ATTEMPTS: Final = 3
 """Times a range is tried: a rotation may put a value in place of another between the look at its header and at its chunks."""
 
@@ -139,8 +143,29 @@ class EncryptedBackend(Backend):
         except KeyAbsent:
             return False  # deleted meanwhile
 
+    def discard_unfinished(self) -> int:
+        """Delete what calls of :meth:`renew` left that were killed, a day after; give the number of files.
+
+        Raises:
+            StoreError: the folder cannot be read.
+        """
+        folder = self.inner.staging() or private_folder(self._staging)
+        deleted = 0
+        try:
+            with os.scandir(folder) as entries:
+                for entry in entries:
+                    old = entry.name.startswith(_RENEWING) and time.time() - entry.stat().st_mtime > _OLD_SECONDS
+                    if old:
+                        os.unlink(entry.path)
+                        deleted += 1
+        except FileNotFoundError:
+            return deleted  # somebody else clears, too
+        except OSError as error:
+            raise store_error(error, f"clear {folder}") from error
+        return deleted
+
     def _renew(self, key: str, hidden: str, cipher: ValueCipher) -> bool:
-        target = self._beside(f"renew-{os.getpid()}-{os.urandom(6).hex()}")
+        target = self._beside(f"{_RENEWING}{os.getpid()}-{os.urandom(6).hex()}")
         with self._encrypting(target):
             reseal(self._ring, key, cipher, partial(self.inner.get_range, hidden), target)
             renewed = self.inner.replace_file(hidden, target)

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import threading
+import time
 from collections.abc import Sequence
 from pathlib import Path
 
@@ -265,3 +266,14 @@ def test_a_damaged_value_is_not_renewed(store: Store) -> None:
         sealed.renew("k")
     assert getattr(caught.value, "exit_code", None) == 4
     assert path.read_bytes() == damaged
+
+
+def test_what_killed_renewals_left_is_deleted_in_time(store: Store) -> None:
+    assert store.sealed is not None
+    folder = Path(store.location, "staging")
+    folder.mkdir(exist_ok=True)
+    for name, age_seconds in ((".tmp-renew-1-a.sealed", 90_000), (".tmp-renew-2-b.sealed", 10), (".tmp-other", 90_000)):
+        (folder / name).write_bytes(b"x")
+        os.utime(folder / name, (time.time() - age_seconds,) * 2)
+    assert store.sealed.discard_unfinished() == 1
+    assert sorted(os.listdir(folder)) == [".tmp-other", ".tmp-renew-2-b.sealed"]

@@ -8,6 +8,7 @@ import shutil
 import stat
 import subprocess
 import sys
+import threading
 from pathlib import Path
 
 import pytest
@@ -161,3 +162,23 @@ def test_nothing_of_the_user_lies_in_the_store(store: Store, home: Path) -> None
         assert Path(folder).is_relative_to(home)
     assert stat.S_IMODE(Path(store.cache).stat().st_mode) == 0o700
     assert stat.S_IMODE(Path(store.journals).parent.stat().st_mode) == 0o700
+
+
+def test_of_many_that_make_a_store_at_once_all_open_the_same(location: str) -> None:
+    recipient = own_recipient(os.environ)
+    start = threading.Barrier(8)
+    ids: list[str] = []
+
+    def make() -> None:
+        start.wait()
+        made = open_store(location, create=True, encrypt_to=[recipient])
+        made.backend.put_if_absent("k", b"content")
+        ids.append(made.id + made.backend.get("k").decode())
+
+    threads = [threading.Thread(target=make) for _ in range(8)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    assert len(ids) == 8
+    assert len(set(ids)) == 1

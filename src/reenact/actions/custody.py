@@ -14,14 +14,16 @@ from reenact.actions.sealing import SealWith, check_signature, log_record, seal_
 from reenact.digests import Digest, of_bytes
 from reenact.errors import MalformedBundle, StoreError, UsageError
 from reenact.ids import RunId
+from reenact.model.baseline import Baseline
 from reenact.model.bundle import SCHEMA_VERSION
 from reenact.model.custody import Hold, Release, load_record
 from reenact.seal.log import Log
 from reenact.settings import Settings
+from reenact.store.baselines import Baselines
 from reenact.store.custody import HoldFiles
 from reenact.store.opening import Store
 
-__all__ = ["Held", "held_runs", "hold", "release"]
+__all__ = ["Held", "baselines", "held_runs", "hold", "release"]
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -160,7 +162,21 @@ def held_runs(store: Store, run_id: RunId | None = None) -> dict[RunId, str]:
     for held, digest in ((run, digest) for digest, run in logged.items() if run_id in (None, run)):
         if not any(_releases(files, digest, releases) for files in store.custody.holds(RunId(held))):
             found[RunId(held)] = f"the log tells of a hold, {digest}, whose record is not there"
-    return found
+    return baselines(store, run_id) | found
+
+
+def baselines(store: Store, run_id: RunId | None = None) -> dict[RunId, str]:
+    """Tell which runs are baselines, one or all: others are compared with them, so they stay.
+
+    Raises:
+        MalformedBundle: a record is damaged, so that nobody knows which run it names.
+    """
+    records = [load_record(data, Baseline) for data in Baselines(store.backend).latest()]
+    return {
+        RunId(record.run_id): f"it is the baseline of job {record.job}"
+        for record in records
+        if record.run_id is not None and run_id in (None, record.run_id)
+    }
 
 
 def _logged(store: Store, kind: str) -> dict[Digest, str]:

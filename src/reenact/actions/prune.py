@@ -15,7 +15,7 @@ from typing import Final
 from msgspec.structs import replace
 
 from reenact import canonical, clock
-from reenact.actions.custody import held_runs
+from reenact.actions.custody import baselines, held_runs
 from reenact.actions.marking import Marks
 from reenact.actions.opening import opened, peek_bundle, resolve
 from reenact.actions.sealing import SealWith, check_signature, seal_tombstone, seal_with
@@ -223,6 +223,8 @@ class _Drop:
         """Look whether a run came to be held, or referred to, since it was chosen."""
         if any((files.run_id, files.hold_id) not in self._holds for files in self._store.custody.holds(run_id)):
             return "it came to be held meanwhile"
+        if run_id in baselines(self._store, run_id):
+            return "it came to be a baseline meanwhile"
         for new in self._store.runs.ids(but_not=self._runs):
             self._runs[new] = _candidate(self._store, new)
             self._new.append(self._runs[new])

@@ -6,6 +6,7 @@ from typing import Any, Final
 
 import msgspec
 
+from reenact.model.baseline import Baseline
 from reenact.model.bundle import PREDICATE_TYPE as RUN
 from reenact.model.bundle import Bundle
 from reenact.model.custody import Hold, Release, Tombstone
@@ -21,6 +22,7 @@ SCHEMAS: Final[dict[str, tuple[str, type[Any]]]] = {
     "manifest": ("urn:reenact:manifest:v1", Manifest),
     "hold": ("urn:reenact:hold:v1", Hold),
     "release": ("urn:reenact:release:v1", Release),
+    "baseline": ("urn:reenact:baseline:v1", Baseline),
     "tombstone": ("urn:reenact:tombstone:v1", Tombstone),
 }
 """File name to the schema's identifier and its model."""

@@ -137,6 +137,10 @@ def test_what_is_neither_recorded_nor_given_makes_it_unsure(my_desk: Desk) -> No
     assert (done.exit_code, answer["verdict"]) == (3, "unsure")
     assert any("notes.txt" in line for line in answer["unrecorded"])
     assert any("127" in line for line in answer["unrecorded"])
+    my_desk.write("job.sh", SCRIPT + "cat notes.txt >> out.txt\n")
+    folder = my_desk.folder
+    _, answer, made = what_if(my_desk, "--code", str(folder), "--input", f"notes.txt={folder}/notes.txt", "--dry-run")
+    assert (answer["verdict"], made) == ("changed", "bee 1 me\ncat 1 me\nnot code\n"), answer
 
 
 def test_code_of_a_revision_with_modules_that_came_and_went(my_desk: Desk) -> None:

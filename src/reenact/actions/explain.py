@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Final, Literal
 
 import msgspec
 
+from reenact.actions.contents import StoredContents
 from reenact.actions.execution import Again, run_again
 from reenact.actions.opening import opened
 from reenact.actions.plan import Prepared, prepare
@@ -25,7 +26,7 @@ from reenact.model import summary
 from reenact.model.bundle import Bundle
 from reenact.replay.factors import Factor
 from reenact.replay.ingredients import Ingredients
-from reenact.replay.judge import Evidence, judge
+from reenact.replay.judge import Contents, Evidence, Nothing, judge
 from reenact.replay.mixture import Pair
 from reenact.replay.search import Found, Search, expected_trials
 
@@ -118,7 +119,7 @@ def explain(
         return dataclasses.replace(told, reasons=tuple(missing))
     _refuse_other_places(sides[0].bundle, sides[1].bundle)
     pair = Pair(ingredients_of(store, sides[0]), ingredients_of(store, sides[1]))
-    outputs = _differing(pair.second.ingredients, sides[0].bundle)
+    outputs = _differing(pair.second.ingredients, sides[0].bundle, _contents(settings, store, store, sides[1].bundle))
     if not outputs:
         return dataclasses.replace(told, answer="same", factors=pair.factors, seconds=time.monotonic() - begun)
     plan = _plan(pair, max_replays)
@@ -146,10 +147,18 @@ def _refuse_other_places(first: Bundle, second: Bundle) -> None:
         raise UsageError("the runs are of different kinds of machines, so their environments cannot be swapped")
 
 
-def _differing(expected: Ingredients, got: Bundle) -> frozenset[str]:
+def _contents(settings: Settings, store: Store, target: Store, expected: Bundle) -> Contents:
+    """Compare what is in outputs only where something was declared: else only the same bytes count, whatever is in them."""
+    declared = expected.determinism.tolerances
+    if not settings.outputs and not declared:
+        return Nothing()
+    return StoredContents(settings, store.objects, target.objects, tolerances=declared)
+
+
+def _differing(expected: Ingredients, got: Bundle, contents: Contents) -> frozenset[str]:
     """Name the outputs that are not what a record has; files that caught standard output under changing names are none."""
     evidence = Evidence(bundle=expected.bundle, entries=expected.manifest.entries)
-    judgements, _ = judge(evidence, Evidence(bundle=got))
+    judgements, _ = judge(evidence, Evidence(bundle=got), contents)
     streams = _stream_names(expected.bundle) ^ _stream_names(got)
     streams |= {name for name in (_stream(b, "stderr") for b in (expected.bundle, got)) if name is not None}
     return frozenset(j.name for j in judgements if j.decides and j.verdict in _BAD and j.name not in streams)
@@ -206,13 +215,17 @@ class _Work:
         for number, side in enumerate((self._pair.first, self._pair.second)):
             self._say(f"replaying the {('first', 'second')[number]} run as it is")
             again = self._replay(self._sides[number], side.ingredients)
-            noisy |= _differing(side.ingredients, again.bundle) & outputs
+            noisy |= self._unlike(side.ingredients, again) & outputs
         return noisy
+
+    def _unlike(self, expected: Ingredients, again: Again) -> frozenset[str]:
+        contents = _contents(self._settings, self._store, self._target, expected.bundle)
+        return _differing(expected, again.bundle, contents)
 
     def _settle(self) -> Iterator[str]:
         """Settle what files of which one record says nothing are taken for; say why no search would find anything."""
         first, second = self._pair.first.ingredients, self._pair.second.ingredients
-        appear = bool(_differing(first, self._mixture(()).bundle) & self._outputs)
+        appear = bool(self._unlike(first, self._mixture(())) & self._outputs)
         if appear:
             # What only the second run touched makes a difference by being there: it may not have been, before.
             self._pair = Pair(first, second, may_appear=True)
@@ -236,7 +249,7 @@ class _Work:
         names = ", ".join(factor.title for factor in chosen[:_NAMED])
         self._say(f"trying {names}{' ...' if len(chosen) > _NAMED else ''}")
         again = self._mixture(chosen)
-        return not _differing(self._pair.second.ingredients, again.bundle) & self._outputs
+        return not self._unlike(self._pair.second.ingredients, again) & self._outputs
 
     def _replay(self, prepared: Prepared, ingredients: Ingredients) -> Again:
         self.replays += 1

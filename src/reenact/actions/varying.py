@@ -92,7 +92,7 @@ def varied(store: Store, supplies: Supplies, base: Ingredients, variation: Varia
     if variation.code is not None:
         work.code(variation.code)
     for name, path in variation.inputs:
-        work.input(name, path)
+        work.input(name, path, may_be_new=bool(variation.code or variation.command))
     for name, value in variation.parameters:
         work.parameter(name, value)
     for name, text in variation.variables:
@@ -236,12 +236,12 @@ class _Work:
         self.notes += notes
         self.changes["environment"] = given
 
-    def input(self, name: str, path: str) -> None:
+    def input(self, name: str, path: str, *, may_be_new: bool) -> None:
         """Lay out a file or a folder in place of an input."""
         if name == "stdin" and self._now.bundle.launch.stdin.pointer is not None:
             self._standard_input(path)
             return
-        where, entry = vary.input_places(self._now, name)
+        where, entry = vary.input_places(self._now, to_text(name), may_be_new=may_be_new)
         offer = self._supplies.must(path)
         if offer.type == "directory":
             self._folder(name, where, os.path.realpath(path))

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Final
 
 import reenact
 from reenact import clock
+from reenact.actions.contents import StoredContents
 from reenact.actions.execution import Again, evidence_of, redactor_of, run_again
 from reenact.actions.opening import opened, read_sealed
 from reenact.actions.placing import place
@@ -29,7 +30,7 @@ from reenact.model.bundle import SCHEMA_VERSION, Bundle
 from reenact.model.paths import to_text
 from reenact.model.verdict import OutputJudgement, Verdict, overall_varied, varied_sentence
 from reenact.replay.ingredients import Ingredients
-from reenact.replay.judge import Evidence, judge
+from reenact.replay.judge import Contents, Evidence, Nothing, judge
 from reenact.replay.plan import Plan, make_plan
 
 if TYPE_CHECKING:
@@ -73,7 +74,9 @@ def what_if(settings: Settings, request: ReplayRequest, variation: Variation) ->
             again = run_again(settings, store, target, prepared, secrets=changed.secrets)
         except UnreplayableError as error:
             return dataclasses.replace(_told(base.plan, begun), missing=(str(error),))
-        outputs, unrecorded = judged(prepared, changed.ingredients, again)
+        declared = base.bundle.determinism.tolerances
+        contents = StoredContents(settings, store.objects, target.objects, tolerances=declared)
+        outputs, unrecorded = judged(prepared, changed.ingredients, again, contents)
         unrecorded = tuple(sorted((*unrecorded, *_withheld(changed, again))))
         notes = (*changed.notes, *_failure(base.bundle, again, target))
         verdict = _verdict(store, prepared.plan, changed, again, outputs, unrecorded)
@@ -92,6 +95,7 @@ def what_if(settings: Settings, request: ReplayRequest, variation: Variation) ->
         not_isolated=again.not_isolated,
         notes=notes,
         summary=varied_sentence(changed.changes, outputs),
+        comparisons=contents.found,
         seconds=time.monotonic() - begun,
     )
 
@@ -186,7 +190,7 @@ class _Supplied:
 
 
 def judged(
-    prepared: Prepared, ingredients: Ingredients, again: Again
+    prepared: Prepared, ingredients: Ingredients, again: Again, contents: Contents | None = None
 ) -> tuple[tuple[OutputJudgement, ...], tuple[str, ...]]:
     """Judge a replay of a changed record: its outputs by the record's, what it needed by what its world held."""
     host = prepared.host_files.entries if prepared.host_files is not None else ()
@@ -195,7 +199,7 @@ def judged(
         entries=(*ingredients.manifest.entries, *host),
         absent=tuple(sorted(ingredients.absent)),
     )
-    outputs, unrecorded = judge(expected, again.evidence)
+    outputs, unrecorded = judge(expected, again.evidence, contents or Nothing())
     return outputs, tuple(sorted((*unrecorded, *_not_found(ingredients.bundle, again.bundle))))
 
 

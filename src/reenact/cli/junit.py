@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 import xml.etree.ElementTree as ET
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Final
 
@@ -12,16 +12,23 @@ from reenact import atomic
 
 if TYPE_CHECKING:
     from reenact.actions.replay import ReplayResult
+    from reenact.actions.validate import Validation
     from reenact.model.verdict import OutputJudgement
 
-__all__ = ["report", "write", "write_replay"]
+__all__ = ["report", "write", "write_replay", "write_validation"]
 
 _FORBIDDEN: Final = re.compile("[^\t\n\r\x20-\ud7ff\ue000-\ufffd\U00010000-\U0010ffff]")
 """What XML 1.0 cannot say (section 2.2)."""
 
 
 def report(
-    name: str, judgements: Sequence[OutputJudgement], *, summary: str, seconds: float, errors: Sequence[str]
+    name: str,
+    judgements: Sequence[OutputJudgement],
+    *,
+    summary: str,
+    seconds: float,
+    errors: Sequence[str],
+    allowed: Collection[str] = (),
 ) -> bytes:
     """Make a report.
 
@@ -31,14 +38,16 @@ def report(
         summary: In a line, what it is all about.
         seconds: How long all took.
         errors: Reasons why the answer is not sure, or there is none; a test case of its own.
+        allowed: Names of what differs and passes all the same.
     """
-    failures = sum(_fails(judgement) for judgement in judgements)
+    failing = {judgement.name for judgement in judgements if _fails(judgement)} - {*allowed}
+    failures = len(failing)
     counts = {"tests": str(len(judgements) + bool(errors)), "failures": str(failures), "errors": str(int(bool(errors)))}
     suite = ET.Element("testsuite", {"name": _text(name), **counts, "time": f"{seconds:.3f}"})
     for judgement in judgements:
         case = ET.SubElement(suite, "testcase", {"classname": _text(name), "name": _text(judgement.name)})
         said = f"recorded {judgement.recorded}, got {judgement.got}\n" + "\n".join(judgement.differences)
-        if _fails(judgement):
+        if judgement.name in failing:
             message = _text(f"{judgement.verdict}: {'; '.join(judgement.differences) or judgement.name}")
             ET.SubElement(case, "failure", {"message": message, "type": judgement.verdict}).text = _text(said)
         elif judgement.differences:
@@ -78,3 +87,13 @@ def write_replay(result: ReplayResult, path: Path) -> None:
     name = f"reenact replay {result.run_id}"
     summary = result.summary or f"{result.verdict} {result.run_id}"
     write(path, report(name, result.outputs, summary=summary, seconds=result.seconds, errors=errors))
+
+
+def write_validation(result: Validation, path: Path) -> None:
+    """Write what a validation showed."""
+    summary = (
+        f"{'valid' if result.valid else 'not valid'}: run {result.run_id} against {result.baseline} ({result.chosen})"
+    )
+    name = f"reenact validate {result.run_id}"
+    seconds = result.seconds
+    write(path, report(name, result.outputs, summary=summary, seconds=seconds, errors=(), allowed=result.allowed))

@@ -199,10 +199,15 @@ def _is_same(entry: Entry, offer: Offer) -> bool:
     return entry.digest == offer.digest and entry.mode == offer.mode
 
 
-def input_places(base: Ingredients, name: str) -> tuple[str, Entry | None]:
+def input_places(base: Ingredients, name: str, *, may_be_new: bool = False) -> tuple[str, Entry | None]:
     """Find what a name means among the inputs: its path, and its entry where the record has one.
 
     A name the record does not have is good where its folder was listed, for the job would have found it.
+
+    Args:
+        base: The record.
+        name: Of an input, or its path.
+        may_be_new: Another name inside the job's root is good too: what runs is not what ran then, and may read it.
 
     Raises:
         UsageError: the run read no such thing.
@@ -214,7 +219,9 @@ def input_places(base: Ingredients, name: str) -> tuple[str, Entry | None]:
         return entry.path, entry
     path = name if name.startswith("/") else f"{base.bundle.launch.root.rstrip('/')}/{name}"
     folder = known.get(path.rpartition("/")[0] or "/")
-    if folder is not None and folder.names is not None and ".." not in path.split("/"):
+    listed = folder is not None and folder.names is not None
+    inside = may_be_new and path.startswith(base.bundle.launch.root.rstrip("/") + "/")
+    if (listed or inside) and {"..", ".", ""}.isdisjoint(path.split("/")[1:]):
         return path, None
     read = [a.name for a in base.bundle.inputs if a.kind == "data" and a.entry.need == "content"]
     more = f" and {len(read) - _MOST_NAMED} more" if len(read) > _MOST_NAMED else ""

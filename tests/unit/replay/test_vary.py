@@ -93,6 +93,9 @@ def test_an_input_is_found_by_its_name_or_in_a_folder_that_was_listed() -> None:
     assert input_places(base, "data/a")[0] == f"{ROOT}/data/a"
     assert input_places(base, "data/new") == (f"{ROOT}/data/new", None)
     assert input_places(base, "/etc/x")[0] == "/etc/x"
+    assert input_places(base, "conf/new.ini", may_be_new=True) == (f"{ROOT}/conf/new.ini", None)
+    with pytest.raises(UsageError, match="read no input"):
+        input_places(base, "/elsewhere/new.ini", may_be_new=True)
     for name in ("other", "data/../../up", "data/sub/deep"):
         with pytest.raises(UsageError, match="read no input"):
             input_places(base, name)

@@ -194,6 +194,10 @@ class FileStates:
 
     def listed(self, actor: str, path: str) -> None:
         """A folder's names are read. Names that the run made itself do not count."""
+        key = (actor, path, "l")
+        if key in self._done:
+            return  # a folder is read until nothing more comes
+        self._done.add(key)
         self._look_again()
         where, state = self._walk(path, follow=False)
         if state is None or not stat.S_ISDIR(state.st_mode) or self._ledger.original(where) is None:

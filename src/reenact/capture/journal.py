@@ -75,7 +75,7 @@ class JournalWriter:
             return self.position
         try:
             body = self._encode(record)
-        except ValueError:  # a lone surrogate, or an integer of more than 64 bits: msgspec's encoder has none of them
+        except ValueError:  # a lone surrogate, which msgspec's encoder refuses
             body = _plainly(record)
         line = b"%08x %b\n" % (zlib.crc32(body), body)
         length = len(line)

@@ -56,6 +56,15 @@ def test_a_journal_cut_at_any_byte_gives_the_records_before(records: list[list[A
         assert list(read_records(data[:cut])) == records[: sum(end <= cut for end in ends)]
 
 
+@given(records=_RECORDS)
+@settings(deadline=None, max_examples=60)
+def test_what_is_written_after_much_else_reads_the_same(records: list[list[Any]]) -> None:
+    """Another encoder has taken over by then."""
+    much: list[Any] = ["o", "x" * 40_000]
+    data, _ = written([much, *records])
+    assert list(read_records(data)) == [much, *records]
+
+
 @given(records=_RECORDS, difference=st.integers(1, 255))
 @settings(deadline=None, max_examples=60)
 def test_a_byte_changed_anywhere_never_gives_another_record(records: list[list[Any]], difference: int) -> None:

@@ -34,6 +34,7 @@ all: one.txt two.txt three.txt
 \t$(REENACT) run --job $* -- sort -o $@ $<
 """
 PATIENCE_SECONDS = 60
+CROWD = 16
 
 
 def bundles(desk: Desk) -> dict[str, Any]:
@@ -208,6 +209,22 @@ def test_inner_runs_at_the_same_time(desk: Desk) -> None:
         assert bundle["parent_run_id"] == outer["run_id"]
         assert (names(bundle["inputs"]), names(bundle["outputs"])) == ({f"{job}.csv"}, {f"{job}.txt"})
     assert_reproduced(desk, *found.values())
+
+
+@pytest.mark.slow
+def test_many_inner_runs_at_the_same_time_all_join(my_desk: Desk) -> None:
+    for number in range(CROWD):
+        my_desk.write(f"{number}.in", f"{number}\nbefore\n")
+    script = f'ls *.in | xargs -P {CROWD} -I{{}} "$0" run --job {{}} -- sort -o {{}}.out {{}}'
+    done = my_desk.record("sh", "-c", script, my_desk.person.reenact, options=("--job", "outer"))
+    assert (done.exit_code, done.stderr.count(b"\n")) == (0, 1), done.stderr
+    found = bundles(my_desk)
+    outer = found.pop("outer")
+    assert len(found) == CROWD
+    for job, bundle in found.items():
+        assert (bundle["capture"]["method"], bundle["parent_run_id"]) == ("kernel", outer["run_id"])
+        assert (names(bundle["inputs"]), names(bundle["outputs"])) == ({job}, {f"{job}.out"})
+    assert len(names(outer["outputs"])) == CROWD
 
 
 def test_what_an_inner_run_is_given_open_is_its_own(desk: Desk) -> None:

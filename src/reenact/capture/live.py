@@ -9,8 +9,9 @@ from collections.abc import Callable, Sequence
 from typing import TYPE_CHECKING, Any, NamedTuple, NoReturn
 
 from reenact.capture.journal import JournalWriter
-from reenact.capture.roles import RecorderEnds, Roles, SupervisorEnds, Watch
+from reenact.capture.roles import RecorderEnds, Roles, SupervisorEnds, Watch, name_process
 from reenact.capture.session import Ending, Session
+from reenact.capture.surroundings import MAIN
 from reenact.errors import StoreError
 from reenact.ids import RunId
 
@@ -39,10 +40,13 @@ class Journal(NamedTuple):
 def begin(journals: str, run_id: RunId) -> Journal:
     """Make and lock the journal folder of a new run in the folder for journals of its store.
 
+    Runs inside the run find this process by its name from now on.
+
     Raises:
         StoreError: it cannot be made (read-only, full, no permission).
     """
     folder = f"{journals}/{run_id}"
+    name_process(MAIN)
     try:
         try:
             return _begin(folder)

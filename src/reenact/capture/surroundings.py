@@ -1,6 +1,6 @@
 """What is around this process: another recording, the closed world of a replay, or neither.
 
-Every recording asks before it starts its job, so this imports next to nothing and is quick: a few small files of /proc.
+Every recording asks before it starts its job, so this imports next to nothing and is quick: a small file of /proc an ancestor.
 """
 
 from __future__ import annotations
@@ -11,7 +11,13 @@ from typing import Final, NamedTuple
 
 from reenact.ids import RunId, is_run_id
 
-__all__ = ["WORLD", "Parent", "inside_world", "parent_run"]
+__all__ = ["MAIN", "WORLD", "Parent", "inside_world", "parent_run"]
+
+MAIN: Final = "reenact"
+"""What the main process of a recording is called, so that only its descriptors are looked through, and not all ancestors'.
+
+The kernel's list of locks would tell, too; but read while many locks come and go, it leaves some out.
+"""
 
 WORLD: Final = "reenact-world"
 """What the first process of a replay's closed world is called, by which one knows from inside."""
@@ -44,36 +50,23 @@ def parent_run() -> Parent | None:
     What another user records cannot be seen, nor what is outside of the PID namespace.
     """
     process = os.getppid()
-    holders = _holders()
     while process > 1:
-        if holders is None or process in holders:
-            found = _recording_of(process)
-            if found is not None:
-                return found
-        process = _parent_of(process)
+        name, above = _ancestor(process)
+        if name == MAIN.encode() and (found := _recording_of(process)) is not None:
+            return found
+        process = above
     return None
 
 
-def _holders() -> set[int] | None:
-    """Give the processes that have locked whole files; None where the kernel does not tell. See: man 5 proc_locks."""
-    try:
-        with open("/proc/locks", "rb") as file:
-            lines = [line.split() for line in file]
-    except OSError:
-        return None
-    try:
-        return {int(words[4]) for words in lines if words[1] == b"FLOCK"}
-    except (IndexError, ValueError):
-        return None
-
-
-def _parent_of(process: int) -> int:
+def _ancestor(process: int) -> tuple[bytes, int]:
+    """Give the name of a process and its parent; 0 when it cannot be told."""
     try:
         with open(f"/proc/{process}/stat", "rb") as file:
             # The name in parentheses may hold anything; the state and the parent come after the last one.
-            return int(file.read().rpartition(b")")[2].split()[1])
+            head, _, rest = file.read().rpartition(b")")
+        return head.partition(b"(")[2], int(rest.split()[1])
     except (OSError, ValueError, IndexError):
-        return 0
+        return b"", 0
 
 
 def _recording_of(process: int) -> Parent | None:

@@ -13,11 +13,21 @@ from typing import Any
 import pytest
 
 from reenact.capture import surroundings
+from reenact.capture.roles import name_process
 from reenact.capture.surroundings import Parent, inside_world, parent_run
 from reenact.ids import RunId
 
 RUN = RunId("01890a5d-ac96-774b-bcce-b302099a8057")
 ASK = "from reenact.capture.surroundings import parent_run; found = parent_run(); print(found and [*found])"
+
+
+@pytest.fixture(autouse=True)
+def main_process() -> Iterator[None]:
+    """Be called as the main process of a recording is."""
+    name = Path("/proc/self/comm").read_text().strip()
+    name_process(surroundings.MAIN)
+    yield
+    name_process(name)
 
 
 def begin(folder: Path, header: dict[str, Any]) -> int:
@@ -51,10 +61,20 @@ def test_the_recording_of_an_ancestor_is_found(live: Path) -> None:
 
 def test_a_recording_that_has_ended_is_none(tmp_path: Path) -> None:
     lock = begin(tmp_path / "journals" / RUN, {})
-    fcntl.flock(lock, fcntl.LOCK_EX)
-    fcntl.flock(lock, fcntl.LOCK_UN)
-    assert asked_below() == "None"
     os.close(lock)
+    assert asked_below() == "None"
+
+
+def test_what_bears_another_name_is_not_looked_through(live: Path) -> None:
+    assert live.exists()
+    name_process("pytest")
+    assert asked_below() == "None"
+
+
+def test_a_name_may_hold_anything(live: Path) -> None:
+    assert asked_below("sh", "-c", 'echo ") R 1 (" > /proc/self/comm; "$@"; exit $?', "sh") == str(
+        [RUN, str(live), False]
+    )
 
 
 @pytest.mark.parametrize("name", ["journals/0", "journals/01890a5d-ac96-774b-bcce-b302099a805", f"x/{RUN}"])
@@ -70,12 +90,6 @@ def test_a_replay_is_known_by_its_journal(tmp_path: Path) -> None:
     fcntl.flock(lock, fcntl.LOCK_EX)
     assert asked_below() == str([RUN, str(tmp_path / "journals" / RUN), True])
     os.close(lock)
-
-
-def test_it_is_found_where_the_kernel_lists_no_locks(live: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(surroundings, "_holders", lambda: None)
-    monkeypatch.setattr(os, "getppid", os.getpid)
-    assert parent_run() == Parent(run_id=RUN, folder=str(live), replays=False)
 
 
 @pytest.mark.parametrize("text", ["", "no record\n", "00000000 [1,2]\n", "00000000 []\n"])

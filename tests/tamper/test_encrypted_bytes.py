@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from reenact.actions.checkpointing import make_checkpoint
+from reenact.actions.sealing import SealWith
 from reenact.actions.verify import verify
 from reenact.errors import IntegrityError, ReenactError, StoreError, ValueDamaged
 from reenact.settings import Settings
@@ -39,6 +41,7 @@ def store(settings: Settings) -> Iterator[Store]:
     opened = open_store(settings.store, create=True, encrypt_to=[own_recipient(os.environ)])
     made = add_run(opened, 1)
     add_verdict(opened, made, 2)
+    make_checkpoint(opened, SealWith())
     writer = opened.writer(opened.runs.ids()[0])
     writer.add_bytes(bytes(SMALL_BYTES))
     writer.commit()

@@ -33,7 +33,7 @@ from reenact.seal.tiles import Tree, publish
 from reenact.settings import Settings
 from reenact.store.opening import Store, open_store
 from reenact.store.runs import _pack
-from tests.bundles import bundle, run_id
+from tests.bundles import artifact, bundle, run_id
 from tests.records import add_run, add_verdict
 
 FIRST, SECOND = run_id(1), run_id(2)
@@ -459,6 +459,17 @@ def test_a_forged_verdict_claims_what_the_replay_did_not_make(settings: Settings
     assert codes(settings, FIRST) == {"replay-differs"}
 
 
+def test_an_output_that_is_called_as_a_stream_is(settings: Settings, store: Store) -> None:
+    outputs = (artifact("stdout", b"a file", "created"),)
+    first = add_run(store, 3, outputs=outputs, kept=(b"in", b"print()", b"a file"))
+    add_run(store, 7, outputs=outputs, replay_of=first.run_id, kept=())
+    verdict = add_verdict(store, first, 6)
+    digests = [of_bytes(b"a file"), of_bytes(b"printed")]
+    said = tuple(OutputJudgement(name="stdout", verdict="identical", recorded=d, got=d) for d in digests)
+    seal_verdict(store, replace(verdict, replay_run_id=run_id(7), outputs=said))
+    assert codes(settings, first.run_id) == set()
+
+
 @pytest.mark.parametrize(("level", "overall"), [("identical", "diverged"), ("different", "reproduced")])
 def test_a_forged_verdict_contradicts_itself(settings: Settings, store: Store, level: str, overall: str) -> None:
     judged(store, b"out", level=level, overall=overall)
@@ -516,7 +527,6 @@ def test_views_that_say_something_else(settings: Settings, store: Store) -> None
 def test_a_manifest_with_other_content_under_its_digest(settings: Settings) -> None:
     from reenact.model import manifest
     from reenact.model.environment import Environment
-    from tests.bundles import artifact
 
     store = open_store(settings.store, create=True)
     data = manifest.dump([artifact("/usr/lib/x.so", b"elf").entry])

@@ -6,12 +6,12 @@ every entry and believes nothing that is derived.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import Final
 
 from reenact.digests import Digest
-from reenact.errors import IntegrityError, KeyAbsent, SignatureInvalid
+from reenact.errors import IntegrityError, KeyAbsent, SignatureInvalid, ValueDamaged
 from reenact.model.statement import PAYLOAD_TYPE
 from reenact.seal import note as notes
 from reenact.seal.checkpoint import Checkpoint, Checkpoints, origin_of
@@ -56,11 +56,19 @@ class LogView:
         return self._log.size()
 
     def leaf(self, index: int) -> bytes:
-        """Give the bytes of an entry; KeyAbsent when there is none."""
+        """Give the bytes of an entry, none where its encryption is damaged; KeyAbsent when there is no entry."""
         found = self._leaves.get(index)
         if found is None:
-            found = self._leaves[index] = self._log.leaf(index)
+            found = self._leaves[index] = self._or_nothing(lambda: self._log.leaf(index))
         return found
+
+    @staticmethod
+    def _or_nothing(read: Callable[[], bytes]) -> bytes:
+        """Take a value that cannot be decrypted for one that says nothing: what is checked then tells what is wrong."""
+        try:
+            return read()
+        except ValueDamaged:
+            return b""
 
     # --- keys
 
@@ -82,7 +90,7 @@ class LogView:
         for key_id in self._store.keys.ids():
             try:
                 key = PublicKey.parse(self._store.keys.get(key_id))
-            except (SignatureInvalid, KeyAbsent) as error:
+            except (IntegrityError, KeyAbsent) as error:
                 found.append((None, Flaw("key-damaged", f"keys/{key_id}: {error}")))
                 continue
             other = Flaw("key-damaged", f"the record {key_id} is of key {key.key_id}") if key.key_id != key_id else None
@@ -183,7 +191,7 @@ class LogView:
             try:
                 if text not in self._store.backend.get(tile_key("entries", first // TILE_LEAVES)):
                     continue
-            except KeyAbsent:
+            except (KeyAbsent, ValueDamaged):
                 pass
             for index in range(first, min(first + TILE_LEAVES, self.size)):
                 try:
@@ -328,7 +336,7 @@ class LogView:
                 expected = None
             if expected is None:
                 yield Flaw("tile-differs", f"{key} is no tile of a log of {tree.size} entries")
-            elif self._store.backend.get(key) != expected:
+            elif self._or_nothing(lambda key=key: self._store.backend.get(key)) != expected:  # type: ignore[misc]
                 yield Flaw("tile-differs", f"{key} is not what the entries give")
 
     def _tile(self, tree: Tree, level: int | str, number: int, width: int) -> bytes | None:

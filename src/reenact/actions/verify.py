@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import contextlib
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 
 import msgspec
@@ -302,9 +302,9 @@ class RunCheck:
         if following(verdict) != verdict.verdict and verdict.outputs:
             yield Flaw("verdict-wrong", f"it says {verdict.verdict}, which does not follow from its outputs")
         recorded = {a.name: a.pointer.digest for a in bundle.outputs if a.pointer is not None}
+        for name, said in _contradicting(((o.name, o.recorded) for o in verdict.outputs), recorded):
+            yield Flaw("replay-differs", f"{name}: it says {said} was recorded")
         for output in verdict.outputs:
-            if output.name in recorded and output.recorded not in {recorded[output.name], None}:
-                yield Flaw("replay-differs", f"{output.name}: it says {output.recorded} was recorded")
             if output.verdict == "identical" and output.recorded != output.got:
                 yield Flaw("verdict-wrong", f"{output.name}: identical, but {output.recorded} and {output.got}")
         yield from self._replay_flaws(verdict, run_id)
@@ -327,10 +327,8 @@ class RunCheck:
         if made.replay_of != run_id or made.run_id != replay:
             yield Flaw("other-replay", f"{replay} is no replay of {run_id}")
         outputs = {artifact.name: artifact.pointer.digest for artifact in made.outputs if artifact.pointer is not None}
-        for output in verdict.outputs:
-            if output.name in outputs and output.got not in {outputs[output.name], None}:
-                message = f"{output.name}: it says the replay made {output.got}, which made {outputs[output.name]}"
-                yield Flaw("replay-differs", message)
+        for name, said in _contradicting(((o.name, o.got) for o in verdict.outputs), outputs):
+            yield Flaw("replay-differs", f"{name}: it says the replay made {said}, which made {outputs[name]}")
 
     def _summary_flaws(self, verdict: Verdict, run_id: RunId, replay: RunId) -> Iterator[Flaw]:
         try:
@@ -372,6 +370,18 @@ class RunCheck:
             if found is not None:
                 problem, detail = found
                 yield _problem(f"object-{problem}", name, f"{digest}: {detail}")
+
+
+def _contradicting(said: Iterable[tuple[str, str | None]], known: Mapping[str, str]) -> Iterator[tuple[str, str]]:
+    """Give what a verdict says of outputs that a record contradicts.
+
+    A stream or the exit status may be called as an output is, so what counts is whether anything said of a name is right.
+    """
+    of: dict[str, list[str]] = {}
+    for name, digest in said:
+        if name in known and digest is not None:
+            of.setdefault(name, []).append(digest)
+    return ((name, digests[0]) for name, digests in of.items() if known[name] not in digests)
 
 
 def _refused(run_id: RunId, problems: list[Problem]) -> VerifiedRun:

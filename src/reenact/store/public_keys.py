@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Final
 
+from reenact.errors import ValueDamaged
 from reenact.store.interface import Backend
 
 __all__ = ["PublicKeyFolder"]
@@ -42,9 +43,15 @@ class PublicKeyFolder:
         return self._backend.put_if_absent(f"{_EVENTS}/{index:0{_DIGITS}d}", entry)
 
     def events(self) -> list[tuple[int, bytes]]:
-        """Give the copies of log entries about keys, in the order of the log, each with its index."""
+        """Give the copies of log entries about keys, in the order of the log, each with its index; empty where one is damaged."""
         names = [n for n in self._backend.names(_EVENTS) if len(n) == _DIGITS and n.isdecimal()]
-        return [(int(name), self._backend.get(f"{_EVENTS}/{name}")) for name in names]
+        return [(int(name), self._event(name)) for name in names]
+
+    def _event(self, name: str) -> bytes:
+        try:
+            return self._backend.get(f"{_EVENTS}/{name}")
+        except ValueDamaged:
+            return b""
 
     @staticmethod
     def _key(key_id: str) -> str:

@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from reenact.actions.transfer import Selection, push, transfer
+from reenact.actions.transfer import Selection, pull, push, transfer
 from reenact.actions.verify import verify
 from reenact.errors import StoreError
 from reenact.ids import RunId
@@ -21,6 +21,7 @@ from reenact.store.opening import Store, open_store
 from tests.bundles import artifact, run_id
 from tests.integration.test_store_processes import NOBODY, child, status_of
 from tests.records import add_run, add_verdict
+from tests.servers.gateway import Bucket
 from tests.shelf import edited, table
 
 RUNS = 8
@@ -77,8 +78,13 @@ def test_killed_at_any_instant_it_goes_on_and_nothing_is_wrong(settings: Setting
                 continue
             killed += 1
             if Path(target, "store.json").exists():
-                # Between a bundle and its entry the one is there without the other, which the next attempt mends.
-                assert {code for code, _ in problems(settings, target)} <= {"not-logged"}
+                # Between a bundle and its entry the one is there without the other, and so between a key's entry and its
+                # record: which the next attempt mends.
+                assert {code for code, _ in problems(settings, target)} <= {
+                    "not-logged",
+                    "entry-signature",
+                    "key-missing",
+                }
         assert status_of(child(partial(_push, settings, target))) == 0
         assert problems(settings, target) == []
         assert list(Path(target, "staging").iterdir()) == []
@@ -129,3 +135,20 @@ def test_a_target_that_cannot_be_written_is_said(settings: Settings, tmp_path: P
     assert status_of(child(work)) == 0
     for folder, _, _ in os.walk(away):
         Path(folder).chmod(0o755)
+
+
+@pytest.mark.slow
+def test_through_a_bucket(bucket: Bucket, settings: Settings, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    for name, value in bucket.environment.items():
+        monkeypatch.setenv(name, value)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    fill(open_store(settings.store, create=True), 30_000)
+    url = bucket.url("transfer")
+    _push(settings, url)
+    assert {run.outcome for run in push(settings, Selection(everything=True), to=url).runs} == {"present"}
+    assert problems(settings, url) == []
+    mine = settings._replace(store=str(tmp_path / "mine"))
+    pulled = pull(mine, Selection(everything=True), source=url).runs
+    assert [run.outcome for run in pulled] == ["moved"] * RUNS
+    assert problems(mine, mine.store) == []
+    assert _contents(mine.store) == _contents(settings.store)

@@ -7,20 +7,22 @@ order of a recording: objects, key, bundle, entry. So what a kill leaves is a st
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
 from reenact.actions.keeping import access, delta_policy
+from reenact.actions.logview import LogView
 from reenact.actions.opening import opened, peek_bundle, resolve
-from reenact.actions.sealing import check_signature, log_arrival, logged_statements, removed_runs
-from reenact.actions.verify import Problem, needed_objects
+from reenact.actions.sealing import SealWith, log_arrival, logged_statements, removed_runs, seal_with, signing_key
+from reenact.actions.verify import Problem, RunCheck, needed_objects
 from reenact.digests import Digest, of_bytes
-from reenact.errors import IntegrityError, ReenactError, UsageError
+from reenact.errors import IntegrityError, UsageError
 from reenact.ids import RunId
 from reenact.model import statement
 from reenact.model.bundle import Bundle
 from reenact.settings import Settings
+from reenact.store.interface import Finding
 from reenact.store.opening import Store, open_store
 from reenact.store.transfer import Mover
 from reenact.store.workplace import workplace
@@ -33,6 +35,8 @@ Outcome = Literal["moved", "completed", "present", "refused"]
 _MISSING = 3
 _WRONG = 4
 _DENIED = 5
+_VERDICT = "verdict "
+"""Begins the subjects of findings about verdicts."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,7 +95,7 @@ def push(settings: Settings, selection: Selection, *, to: str, say: Callable[[st
         StoreError: a store cannot be read or written; runs that were moved stay moved.
     """
     source = opened(settings, cached=False)
-    return transfer(source, _other(settings, to, create=True), selection, say)
+    return transfer(source, _other(settings, to, create=True), selection, say, seal_with(settings))
 
 
 def pull(
@@ -100,7 +104,7 @@ def pull(
     """Copy runs of another store to that of the settings, which is made when it is not there; see :func:`push`."""
     other = _other(settings, source, create=False)
     mine = open_store(settings.store, create=True, deltas=delta_policy(settings), access=access(settings, cached=False))
-    return transfer(other, mine, selection, say)
+    return transfer(other, mine, selection, say, seal_with(settings))
 
 
 def _other(settings: Settings, location: str, *, create: bool) -> Store:
@@ -113,14 +117,18 @@ def _other(settings: Settings, location: str, *, create: bool) -> Store:
 
 
 def transfer(
-    source: Store, target: Store, selection: Selection, say: Callable[[str], None] = lambda _: None
+    source: Store,
+    target: Store,
+    selection: Selection,
+    say: Callable[[str], None] = lambda _: None,
+    how: SealWith = SealWith(),  # noqa: B008 - immutable
 ) -> Transfer:
-    """Copy runs from one open store to another; see :func:`push`."""
+    """Copy runs from one open store to another; see :func:`push`. `how` says who signs the entries of the target's log."""
     if source.id == target.id and os.path.realpath(source.location) == os.path.realpath(target.location):
         raise UsageError(f"{source.location} is the same store", hint="name another one")
     run_ids = _with_replays(source, _selected(source, selection))
     with workplace(target.staging()) as folder:
-        task = _Task(source, target, run_ids, folder)
+        task = _Task(source, target, run_ids, folder, how)
         try:
             moved = tuple(task.move(run_id, say) for run_id in run_ids)
         finally:
@@ -162,18 +170,28 @@ class _Record:
     bundle: Bundle
     envelope: bytes
     statement: Digest
-    key_id: str
+    signers: tuple[str, ...]
     wanted: dict[Digest, str]
+    doubtful: tuple[Problem, ...]
+    """What is wrong with verdicts about it."""
+
+
+class _Evidence(RunCheck):
+    """Checks all of a record but its objects, which are checked when they arrive."""
+
+    def _objects(self, wanted: dict[Digest, str]) -> Iterator[Problem]:  # noqa: ARG002 - see the class
+        yield from ()
 
 
 class _Task:
     """Moves runs, one after the other."""
 
-    def __init__(self, source: Store, target: Store, run_ids: Sequence[RunId], folder: str) -> None:
-        self._source, self._target = source, target
+    def __init__(self, source: Store, target: Store, run_ids: Sequence[RunId], folder: str, how: SealWith) -> None:
+        self._source, self._target, self._how = source, target, how
         self._manifests: dict[Digest, dict[Digest, str]] = {}
-        self._source_log = logged_statements(source)
-        self._target_log = set(logged_statements(target))
+        self._view = LogView(source)
+        self._evidence = _Evidence(source, self._view, deep=False)
+        self._logged = set(logged_statements(target))
         self._removed = removed_runs(target)
         going: set[Digest] = set()
         for run_id in run_ids:
@@ -193,28 +211,22 @@ class _Task:
         what = f"run {self._place} of {self._count}"
         say(what)
         record = self._read(run_id)
-        if isinstance(record, Problem):
-            return _refused(run_id, None, (record,))
+        if not isinstance(record, _Record):
+            return _refused(run_id, None, record)
         if run_id in self._removed:
             message = f"it was removed from the target on purpose: {self._removed[run_id]}"
             problem = Problem(code="removed-there", subject="run", message=message, exit_code=_DENIED)
             return _refused(run_id, record.bundle.job, (problem,))
         moved = self._mover.move(
-            run_id, record.wanted, lambda done, total: say(f"{what}: {done:,} of {total:,} objects")
+            run_id,
+            record.wanted,
+            lambda done, total: say(f"{what}: {done:,} of {total:,} objects"),
+            referred=self._target.runs.exists(run_id),
         )
-        findings = tuple(
-            Problem(
-                code=f"object-{finding.problem}",
-                subject=record.wanted.get(finding.digest, "base of a delta"),
-                message=f"{finding.digest}: {finding.detail}",
-                exit_code=_MISSING if finding.problem == "missing" else _WRONG,
-            )
-            for finding in moved.findings
-        )
-        if findings:
-            return _refused(run_id, record.bundle.job, findings)
+        if moved.findings:
+            return _refused(run_id, record.bundle.job, _problems(moved.findings, record.wanted))
         new = self._put(run_id, record)
-        verdicts, problems = self._verdicts(run_id, record.statement)
+        verdicts = self._verdicts(run_id, {problem.subject for problem in record.doubtful})
         outcome: Outcome = "moved" if new else "completed" if moved.objects or verdicts else "present"
         return MovedRun(
             run_id=run_id,
@@ -224,75 +236,79 @@ class _Task:
             content_bytes=moved.content_bytes,
             stored_bytes=moved.stored_bytes,
             verdicts=verdicts,
-            findings=problems,
+            findings=record.doubtful,
         )
 
-    def _read(self, run_id: RunId) -> _Record | Problem:
-        """Read a record of the source; what nobody known signed, or is not in the log, is not passed on."""
-        try:
-            envelope = self._source.runs.envelope(run_id)
-            payload, key_id = check_signature(self._source, envelope)
-            bundle = statement.load_bundle(payload)
-            if bundle.run_id != run_id:
-                raise IntegrityError(f"it is the record of run {bundle.run_id}")
-            if of_bytes(payload) not in self._source_log:
-                raise IntegrityError("the source's log has no entry for what is signed")
-            wanted = needed_objects(self._source, bundle, self._manifests)
-        except ReenactError as error:
-            exit_code = _MISSING if error.exit_code == _MISSING else _WRONG
-            return Problem(code=error.code, subject="bundle", message=str(error), exit_code=exit_code)
-        return _Record(bundle=bundle, envelope=envelope, statement=of_bytes(payload), key_id=key_id, wanted=wanted)
+    def _read(self, run_id: RunId) -> _Record | tuple[Problem, ...]:
+        """Read a record of the source; one that does not verify there is not passed on."""
+        found = self._evidence.run(run_id).findings
+        doubtful = tuple(problem for problem in found if problem.subject.startswith(_VERDICT))
+        # The views are written anew from the record.
+        bad = tuple(p for p in found if p not in doubtful and not p.code.startswith("view-"))
+        if bad:
+            return bad
+        envelope = self._source.runs.envelope(run_id)
+        signed = self._view.open(envelope, None)
+        if signed.payload is None:
+            return tuple(Problem.of(flaw, "bundle") for flaw in signed.flaws)
+        bundle = statement.load_bundle(signed.payload)
+        return _Record(
+            bundle=bundle,
+            envelope=envelope,
+            statement=of_bytes(signed.payload),
+            signers=signed.signers,
+            wanted=needed_objects(self._source, bundle, self._manifests),
+            doubtful=doubtful,
+        )
 
     def _put(self, run_id: RunId, record: _Record) -> bool:
-        """Put key, bundle and entry; tell whether any was not there before."""
-        self._put_key(record.key_id)
+        """Put keys, bundle and entry; tell whether bundle or entry was not there before."""
+        # First, so that whoever signs here is announced by the log, also where the record is by the same key.
+        signing_key(self._target, self._how)
+        self._put_keys(record.signers)
         new = self._target.runs.put_run(run_id, record.envelope, record.bundle)
         return self._log(run_id, record.statement) or new
 
-    def _put_key(self, key_id: str) -> None:
-        if not self._target.keys.exists(key_id):
-            self._target.keys.put(key_id, self._source.keys.get(key_id))
+    def _put_keys(self, key_ids: Sequence[str]) -> None:
+        for key_id in key_ids:
+            # Out of the ring, as a key may be known from the log alone.
+            key = self._view.keyring.public(key_id)
+            if key is not None and not self._target.keys.exists(key_id):
+                self._target.keys.put(key_id, key.record())
 
     def _log(self, run_id: RunId, signed: Digest, replay: RunId | None = None) -> bool:
-        if signed in self._target_log:
+        if signed in self._logged:
             return False
-        log_arrival(self._target, run_id, signed, replay)
-        self._target_log.add(signed)
+        log_arrival(self._target, run_id, signed, replay, self._how)
+        self._logged.add(signed)
         return True
 
-    def _verdicts(self, run_id: RunId, bundle_digest: Digest) -> tuple[int, tuple[Problem, ...]]:
-        """Put the verdicts about a run; give the number of new ones, and those that are not good."""
+    def _verdicts(self, run_id: RunId, doubtful: Collection[str]) -> int:
+        """Put the verdicts about a run that are good, with their summaries; give the number of new ones."""
         new = 0
-        problems = []
         for replay, envelope in self._source.runs.verdicts(run_id):
-            try:
-                signed, key_id = self._checked_verdict(envelope, (run_id, replay, bundle_digest))
-            except IntegrityError as error:
-                problem = Problem(code=error.code, subject=f"verdict {replay}", message=str(error), exit_code=_WRONG)
-                problems.append(problem)
+            signed = self._view.open(envelope, None)
+            if f"{_VERDICT}{replay}" in doubtful or signed.payload is None:
                 continue
-            self._put_key(key_id)
+            self._put_keys(signed.signers)
+            summary = self._source.runs.summary(run_id, replay)
+            if summary is not None and self._target.runs.summary(run_id, replay) is None:
+                self._target.runs.put_summary(run_id, replay, summary)
             put = self._target.runs.put_verdict(run_id, replay, envelope)
-            new += self._log(run_id, signed, replay) or put
-        return new, tuple(problems)
+            new += self._log(run_id, of_bytes(signed.payload), replay) or put
+        return new
 
-    def _checked_verdict(self, envelope: bytes, about: tuple[RunId, RunId, Digest]) -> tuple[Digest, str]:
-        """Check a verdict of the source; give the digest of what is signed, and the id of the key.
 
-        Args:
-            envelope: The sealed verdict.
-            about: Run, replay and digest of the run's record, which it has to name.
-
-        Raises:
-            IntegrityError: it is not good.
-        """
-        payload, key_id = check_signature(self._source, envelope)
-        verdict = statement.load_verdict(payload)
-        if (verdict.run_id, verdict.replay_run_id, verdict.bundle_digest) != about:
-            raise IntegrityError(f"it is about run {verdict.run_id} with record {verdict.bundle_digest}")
-        if of_bytes(payload) not in self._source_log:
-            raise IntegrityError("the source's log has no entry for what is signed")
-        return of_bytes(payload), key_id
+def _problems(findings: Sequence[Finding], wanted: Mapping[Digest, str]) -> tuple[Problem, ...]:
+    return tuple(
+        Problem(
+            code=f"object-{finding.problem}",
+            subject=wanted.get(finding.digest, "base of a delta"),
+            message=f"{finding.digest}: {finding.detail}",
+            exit_code=_MISSING if finding.problem == "missing" else _WRONG,
+        )
+        for finding in findings
+    )
 
 
 def _refused(run_id: RunId, job: str | None, findings: tuple[Problem, ...]) -> MovedRun:

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Callable, Collection, Iterable, Iterator
+from collections.abc import Callable, Collection, Iterator
 from dataclasses import dataclass, field
 from typing import Final
 
@@ -23,6 +23,7 @@ from reenact.store.failures import store_error
 from reenact.store.forms import Malformed
 from reenact.store.interface import Finding
 from reenact.store.opening import Store
+from reenact.store.pack_writer import SMALL_BYTES
 from reenact.store.segment_cache import SegmentCache
 from reenact.store.sources import Source
 from reenact.store.stored import Place, whole_content
@@ -72,18 +73,23 @@ class Mover:
         for store in (source, target):
             store.objects.refresh()
 
-    def move(self, run_id: RunId, wanted: Iterable[Digest], say: Callable[[int, int], None]) -> Moved:
+    def move(
+        self, run_id: RunId, wanted: Collection[Digest], say: Callable[[int, int], None], *, referred: bool = False
+    ) -> Moved:
         """Move what a run needs, as far as it is not there. Durable on return.
 
         Args:
             run_id: Which run.
             wanted: The objects.
             say: Told, now and then, how many of how many objects were moved.
+            referred: The target has the run, so that nobody takes away there what it needs.
 
         Raises:
             StoreError: a store cannot be used.
         """
         moved = Moved()
+        if referred and all(self._target.objects.place_of(digest) is not None for digest in wanted):
+            return moved  # nothing is written, so it may be a store that cannot be
         # Before anything is looked up: what its lease says keeps it there.
         writer = self._target.writer(run_id, self._folder)
         small, large = self._missing(writer, wanted, moved)
@@ -104,7 +110,7 @@ class Mover:
         self._worker.close()
 
     def _missing(
-        self, writer: ObjectWriter, wanted: Iterable[Digest], moved: Moved
+        self, writer: ObjectWriter, wanted: Collection[Digest], moved: Moved
     ) -> tuple[dict[Digest, Place], list[Digest]]:
         """Find what the target lacks: those in packs of the source, and those in files of their own."""
         small: dict[Digest, Place] = {}
@@ -116,7 +122,7 @@ class Mover:
             if place is None:
                 detail = "in no pack and no file of its own of the source"
                 moved.findings.append(Finding(digest=digest, problem="missing", detail=detail))
-            elif place.record is not None:
+            elif place.record is not None and place.record.content_bytes < SMALL_BYTES:
                 small[digest] = place
             elif not writer.holds(digest):
                 large.append(digest)
@@ -185,7 +191,8 @@ class Mover:
     def _move_one(
         self, writer: ObjectWriter, digest: Digest, place: Place | None, base: Digest | None, moved: Moved
     ) -> None:
-        if place is not None and (base is None or writer.holds(base)) and self._as_it_is(writer, digest, place):
+        alone = place is not None and place.record is None and (base is None or writer.holds(base))
+        if alone and place is not None and self._as_it_is(writer, digest, place):
             _count(moved, self._source.objects.size(digest), place.stored_bytes)
             return
         try:

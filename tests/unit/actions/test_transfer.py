@@ -2,11 +2,13 @@ from __future__ import annotations
 
 import os
 import tempfile
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
 
+from reenact.actions.keys import revoke, rotate
+from reenact.actions.recipients import first_recipients
 from reenact.actions.sealing import seal_tombstone
 from reenact.actions.transfer import Selection, Transfer, pull, push, transfer
 from reenact.actions.verify import verify
@@ -18,8 +20,13 @@ from reenact.model.environment import Environment
 from reenact.model.statement import dump_bundle
 from reenact.seal.log import Log
 from reenact.settings import Settings
+from reenact.store.access import Access
 from reenact.store.backends.memory import MemoryBackend
+from reenact.store.objects import ObjectReader
 from reenact.store.opening import Store, open_store
+from reenact.store.pack_writer import SMALL_BYTES
+from reenact.store.publishing import publish
+from reenact.store.repacking import pack_of_file
 from reenact.store.workplace import workplace
 from tests.bundles import artifact, bundle, run_id
 from tests.records import KEPT, add_run, add_verdict
@@ -211,8 +218,9 @@ def test_a_record_nobody_signed_or_logged_is_refused(settings: Settings, store: 
         entry.unlink()
     first, second = push(settings, ALL, to=away).runs
     assert (first.outcome, second.outcome, second.exit_code) == ("moved", "refused", 4)
-    for key in (Path(store.location) / "keys").iterdir():
-        key.unlink()
+    for folder in ("keys", "log/keys"):
+        for key in (Path(store.location) / folder).iterdir():
+            key.unlink()
     assert [run.findings[0].code for run in push(settings, ALL, to=away).runs] == ["signature-invalid"] * 2
 
 
@@ -223,6 +231,61 @@ def test_what_was_removed_there_does_not_come_back(settings: Settings, store: St
     [run] = push(settings, ALL, to=away).runs
     assert (run.outcome, run.exit_code, run.findings[0].code) == ("refused", 5, "removed-there")
     assert "asked to forget" in run.findings[0].message
+
+
+def test_what_a_revoked_key_signed_does_not_go_along(settings: Settings, store: Store, away: str) -> None:
+    add_run(store, 1)
+    [stolen] = store.keys.ids()
+    rotate(settings, "suspected", None)
+    revoke(settings, stolen, "stolen", 0)
+    [run] = push(settings, ALL, to=away).runs
+    assert (run.outcome, run.exit_code) == ("refused", 4)
+    assert "key-revoked" in {finding.code for finding in run.findings}
+    assert assert_whole(settings, away) == []
+
+
+def test_a_verdict_that_is_not_good_stays_behind(settings: Settings, store: Store, away: str) -> None:
+    made = add_run(store, 1)
+    for number in (8, 9):
+        add_verdict(store, made, number)
+    [path] = (Path(store.location) / "runs" / made.run_id / "verdicts").glob(f"{run_id(8)}*")
+    path.chmod(0o644)
+    path.write_bytes(path.read_bytes()[:-20])
+    [run] = push(settings, ALL, to=away).runs
+    assert (run.outcome, run.verdicts, run.exit_code) == ("moved", 1, 4)
+    assert [finding.subject for finding in run.findings] == [f"verdict {run_id(8)}"]
+    target = open_store(away, create=False)
+    assert [replay for replay, _ in target.runs.verdicts(RunId(made.run_id))] == [run_id(9)]
+    assert target.runs.summary(RunId(made.run_id), RunId(run_id(9))) is not None
+
+
+def test_a_complete_target_need_not_be_writable(settings: Settings, store: Store, away: str) -> None:
+    add_run(store, 1)
+    push(settings, ALL, to=away)
+    read_only = open_store(away, create=False, access=Access(read_only=True))
+    assert outcomes(transfer(store, read_only, ALL)) == [(run_id(1), "present", 0)]
+
+
+def test_a_large_object_in_a_pack_is_not_read_into_memory(
+    settings: Settings, store: Store, away: str, chain: list[bytes], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A sweep beside a writer, and repacking, put large objects into packs."""
+    digest = of_bytes(chain[0])
+    path = Path(store.location, *_parts(chain[0]))
+    pack = pack_of_file(str(path), digest, f"{store.staging()}/x.pack", store.backend, lambda _: iter(()))
+    publish(store.backend, pack)
+    path.unlink()
+    monkeypatch.setattr(ObjectReader, "read", _refuse_large(ObjectReader.read))
+    assert outcomes(push(settings, Selection(names=("etl~3",)), to=away)) == [(run_id(1), "moved", 2)]
+    assert open_store(away, create=False).objects.holds(digest)
+
+
+def _refuse_large(read: Callable[[ObjectReader, Digest], bytes]) -> Callable[[ObjectReader, Digest], bytes]:
+    def small(reader: ObjectReader, digest: Digest) -> bytes:
+        assert reader.size(digest) < SMALL_BYTES
+        return read(reader, digest)
+
+    return small
 
 
 def test_pulling_names_runs_of_the_other_store(settings: Settings, store: Store, tmp_path: Path) -> None:
@@ -241,6 +304,29 @@ def test_a_store_is_not_moved_into_itself(settings: Settings, store: Store, tmp_
     (tmp_path / "link").symlink_to(store.location)
     with pytest.raises(UsageError, match="the same store"):
         push(settings, ALL, to=str(tmp_path / "link"))
+
+
+@pytest.fixture
+def locked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Store:
+    """Make an encrypted store."""
+    monkeypatch.setenv("HOME", str(tmp_path))
+    monkeypatch.setenv("XDG_STATE_HOME", str(tmp_path / "state"))
+    return open_store(str(tmp_path / "locked"), create=True, encrypt_to=first_recipients([], os.environ))
+
+
+def test_into_an_encrypted_store_and_out_of_it(
+    settings: Settings, store: Store, away: str, chain: list[bytes], locked: Store
+) -> None:
+    assert [run.outcome for run in transfer(store, locked, ALL).runs] == ["moved"] * 4
+    assert [run.findings for run in verify(settings._replace(store=locked.location), (), everything=True)] == [()] * 4
+    assert not any(digest in str(path) for path in Path(locked.location).rglob("*") for digest in _names(chain))
+    assert [run.outcome for run in push(settings._replace(store=locked.location), ALL, to=away).runs] == ["moved"] * 4
+    assert assert_whole(settings, away) == [run_id(number) for number in range(1, 5)]
+    assert [Shelf(away, store.deltas).form(of_bytes(content)) for content in chain[1:]] == ["zstd delta"] * 3
+
+
+def _names(chain: list[bytes]) -> list[str]:
+    return [of_bytes(content)[len("sha256:") + 2 :] for content in chain]
 
 
 class FailingBackend(MemoryBackend):

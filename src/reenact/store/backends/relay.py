@@ -1,7 +1,6 @@
 """A backend that another process speaks to: for a process that was forked from one in which the library's threads ran.
 
-The other process is started anew (``python -m reenact.store.backends.relay URL``), carries out one call after the other, and
-ends when its standard input does. Each message is its length (4 bytes, little-endian) and MessagePack: the method's name and
+The other process is started anew, carries out one call after the other, and ends when its standard input does. Each message is its length (4 bytes, little-endian) and MessagePack: the method's name and
 arguments one way, a kind and a value the other.
 """
 
@@ -23,7 +22,7 @@ from reenact.store.backends.object_store import ObjectStoreBackend
 from reenact.store.backends.throttle import Pace
 from reenact.store.interface import Backend, Listed, check_key
 
-__all__ = ["RelayedBackend"]
+__all__ = ["RelayedBackend", "serve"]
 
 _LENGTH: Final = struct.Struct("<I")
 _ERRORS: Final[dict[str, type[StoreError]]] = {
@@ -62,15 +61,16 @@ class RelayedBackend(Backend):
         """
         self._url = url
         self._lock = threading.Lock()
-        # -P: modules of the job's folder must not stand in for ours. A session of its own: Ctrl-C is the job's affair.
-        command = [sys.executable, "-P", "-m", __name__, url, str(patience_seconds), str(pace_bytes)]
+        # What can be imported here can be there, however that came about. -P: but not what lies in the job's folder.
+        program = f"import sys; sys.path[:] = {sys.path!r}; from {__name__} import serve; serve(*sys.argv[1:])"
+        command = [sys.executable, "-P", "-c", program, url, str(patience_seconds), str(pace_bytes)]
         try:
             self._process = subprocess.Popen(
                 command,
                 stdin=subprocess.PIPE,
                 stdout=subprocess.PIPE,
                 stderr=subprocess.DEVNULL,
-                start_new_session=True,
+                start_new_session=True,  # Ctrl-C is the job's affair
             )
         except OSError as error:
             raise StoreError(f"cannot speak to {url}: {error.strerror}") from error
@@ -198,7 +198,8 @@ def _serve(backend: Backend, reader: BinaryIO, writer: BinaryIO) -> None:
         _send(writer, answer)
 
 
-def _main(url: str, patience_seconds: str, pace_bytes: str) -> None:
+def serve(url: str, patience_seconds: str, pace_bytes: str) -> None:
+    """Carry out the calls of standard input; the other process's part."""
     pace = Pace(int(pace_bytes)).take if int(pace_bytes) else None
     reader, writer = sys.stdin.buffer, sys.stdout.buffer
     try:
@@ -208,7 +209,3 @@ def _main(url: str, patience_seconds: str, pace_bytes: str) -> None:
             _send(writer, [type(error).__name__, [str(error), error.hint()]])
         return
     _serve(backend, reader, writer)
-
-
-if __name__ == "__main__":
-    _main(*sys.argv[1:])

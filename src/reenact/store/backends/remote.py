@@ -46,7 +46,8 @@ class RemoteBackend(ForwardingBackend):
         process = os.getpid()
         if process != self._process:
             _inherited.append(self._connection)
-            self._process, self._connection = process, self._connect()
+            self._process = process
+            self._connection = self._connect()
         return self._connection
 
     @inner.setter

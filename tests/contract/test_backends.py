@@ -11,7 +11,7 @@ from pathlib import Path
 
 import pytest
 
-from reenact.store.access import Access, connect, guarded
+from reenact.store.access import Access, connect, spared
 from reenact.store.backends.cache import CachingBackend
 from reenact.store.backends.encrypted import EncryptedBackend
 from reenact.store.backends.folder import FolderBackend
@@ -138,7 +138,7 @@ class TestAsForAStoreInABucket(TestFaulty):
     def backend(self, request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
         faulty = ThrottledBackend(FaultyBackend(MemoryBackend(), by_chance(request.param)), Pace(1e9), 4)
         patient = RetryingBackend(faulty, 3600.0, sleep=lambda _: None)
-        return guarded(patient, Access(), str(tmp_path / "cache"), remote=True)
+        return spared(patient, Access(), str(tmp_path / "cache"))
 
 
 class TestEncryptedForAStoreInABucket(TestFaulty):
@@ -147,9 +147,9 @@ class TestEncryptedForAStoreInABucket(TestFaulty):
     @pytest.fixture(params=range(3))
     def backend(self, request: pytest.FixtureRequest, tmp_path: Path) -> Backend:
         faulty = FaultyBackend(MemoryBackend(), by_chance(request.param))
-        patient = ListedBackend(RetryingBackend(faulty, 3600.0, sleep=lambda _: None))
-        sealed = EncryptedBackend(patient, new_key_ring(_STORE_ID), str(tmp_path / "staging"))
-        return guarded(sealed, Access(), str(tmp_path / "cache"), remote=True)
+        patient = RetryingBackend(faulty, 3600.0, sleep=lambda _: None)
+        near = spared(patient, Access(), str(tmp_path / "cache"))
+        return EncryptedBackend(near, new_key_ring(_STORE_ID), str(tmp_path / "staging"))
 
 
 @pytest.mark.slow
@@ -180,7 +180,7 @@ class TestBucketAsOpened(BackendContract):
         for name, value in bucket.environment.items():
             monkeypatch.setenv(name, value)
         connection = connect(bucket.url(_fresh("opened")), Access())
-        return guarded(connection, Access(), str(tmp_path / "cache"), remote=True)
+        return spared(connection, Access(), str(tmp_path / "cache"))
 
 
 @pytest.mark.slow
@@ -190,5 +190,5 @@ class TestEncryptedBucketAsOpened(BackendContract):
         for name, value in bucket.environment.items():
             monkeypatch.setenv(name, value)
         connection = connect(bucket.url(_fresh("encrypted")), Access())
-        sealed = EncryptedBackend(connection, new_key_ring(_STORE_ID), str(tmp_path / "staging"))
-        return guarded(sealed, Access(), str(tmp_path / "cache"), remote=True)
+        near = spared(connection, Access(), str(tmp_path / "cache"))
+        return EncryptedBackend(near, new_key_ring(_STORE_ID), str(tmp_path / "staging"))

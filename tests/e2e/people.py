@@ -144,8 +144,9 @@ def _copy_installed(site: Path) -> None:
     ignore = shutil.ignore_patterns("__pycache__")
     shutil.copytree(_PACKAGE, site / "reenact", ignore=ignore)
     project = tomllib.loads((_PROJECT / "pyproject.toml").read_text())["project"]
-    # The small one of the extras, for encrypted stores; the others are for one's own desk.
-    for distribution in _with_needs([*project["dependencies"], *project["optional-dependencies"]["encryption"]]):
+    # Of the extras those for stores; the others are for one's own desk.
+    extras = project["optional-dependencies"]
+    for distribution in _with_needs([*project["dependencies"], *extras["encryption"], *extras["s3"]]):
         for file in distribution.files or ():
             source = Path(str(file.locate()))
             if ".." not in file.parts and "__pycache__" not in file.parts and source.is_file():

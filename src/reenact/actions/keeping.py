@@ -21,12 +21,13 @@ def delta_policy(settings: Settings) -> DeltaPolicy:
     )
 
 
-def access(settings: Settings, *, cached: bool = True) -> Access:
+def access(settings: Settings, *, cached: bool = True, looks_ahead: bool = True) -> Access:
     """Say how the store is reached.
 
     Args:
         settings: What was chosen.
         cached: Whether what this host kept of it may stand for what is there.
+        looks_ahead: Whether a listing a minute old may.
     """
     chosen = settings.storage
     return Access(
@@ -36,4 +37,5 @@ def access(settings: Settings, *, cached: bool = True) -> Access:
         cache_max_bytes=chosen.cache_max_bytes if cached else 0,
         max_rate_bytes=chosen.max_rate,
         requests_at_once=chosen.requests_at_once,
+        looks_ahead=looks_ahead,
     )

@@ -62,19 +62,19 @@ class Sealed:
     signature: Signature
 
 
-def opened(settings: Settings, *, cached: bool = True) -> Store:
+def opened(settings: Settings, *, cached: bool = True, looks_ahead: bool = True) -> Store:
     """Open the store, and recover runs whose recording was cut off.
 
     Args:
         settings: Where it is.
         cached: Whether what this host kept of a store far away may stand for what is there.
+        looks_ahead: Whether a listing of it that is a minute old may. Not for who deletes by it.
 
     Raises:
         StoreError: there is none, or it cannot be read.
     """
-    store = open_store(
-        settings.store, create=False, deltas=delta_policy(settings), access=access(settings, cached=cached)
-    )
+    how = access(settings, cached=cached, looks_ahead=looks_ahead)
+    store = open_store(settings.store, create=False, deltas=delta_policy(settings), access=how)
     unfinished(store, settings)
     return store
 

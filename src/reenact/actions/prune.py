@@ -85,7 +85,7 @@ def prune(settings: Settings, request: PruneRequest, say: Callable[[str], None] 
         IntegrityError: a record that stays cannot be read, so that nobody knows what it refers to.
         StoreError: the store cannot be read or written; or another sweep is going on.
     """
-    store = opened(settings)
+    store = opened(settings, cached=False, looks_ahead=False)
     if not request.yes:
         return _rehearsed(store, request)
     with _alone(store):

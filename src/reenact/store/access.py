@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from reenact.store.interface import Backend
 
-__all__ = ["Access", "connect", "guarded"]
+__all__ = ["Access", "connect", "guarded", "spared"]
 
 
 class Access(NamedTuple):
@@ -29,6 +29,8 @@ class Access(NamedTuple):
     """Most bytes a second to and from a bucket; 0 for any number."""
     requests_at_once: int = 16
     """Most requests to a bucket under way at a time."""
+    looks_ahead: bool = True
+    """Whether a listing may answer for what is asked one by one, for a minute. Not for who deletes by the answers."""
 
 
 def connect(url: str, access: Access) -> Backend:
@@ -59,20 +61,26 @@ def connect(url: str, access: Access) -> Backend:
     return ListedBackend(RetryingBackend(throttled, patience))
 
 
-def guarded(backend: Backend, access: Access, cache: str, *, remote: bool) -> Backend:
-    """Put before a backend what the store's reader is spared and forbidden.
+def spared(backend: Backend, access: Access, cache: str) -> Backend:
+    """Put before a place far away what spares it questions. Below any encryption: what is kept is as the place keeps it.
 
     Args:
         backend: The place.
         access: What was chosen.
         cache: This host's folder for derived files of the store.
-        remote: Whether the place is far away.
     """
-    if remote and access.cache_max_bytes:
-        from reenact.store.backends.cache import CachingBackend  # noqa: PLC0415 - only for stores in buckets
+    from reenact.store.backends.cache import CachingBackend  # noqa: PLC0415 - only for stores in buckets
+    from reenact.store.backends.listed import ListedBackend  # noqa: PLC0415
 
-        # After decryption: pieces of a value from before and after it was encrypted anew must not meet.
+    if access.looks_ahead:
+        backend = ListedBackend(backend)
+    if access.cache_max_bytes:
         backend = CachingBackend(backend, os.path.join(cache, "values"), access.cache_max_bytes)
+    return backend
+
+
+def guarded(backend: Backend, access: Access) -> Backend:
+    """Put before a backend, at the very top, what may not be done with it."""
     if access.read_only:
         from reenact.store.backends.read_only import ReadOnlyBackend  # noqa: PLC0415 - hardly ever
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from reenact import atomic
 from reenact.errors import KeyAbsent, StoreError, StoreKeysChanged
 from reenact.ids import RunId
-from reenact.store.access import Access, connect, guarded
+from reenact.store.access import Access, connect, guarded, spared
 from reenact.store.backends.folder import FolderBackend
 from reenact.store.custody import Custody
 from reenact.store.delta_policy import DeltaPolicy
@@ -265,13 +265,14 @@ def open_store(
     staging = os.path.join(private[0], "staging") if private else None
     if remote:
         _keep_description(backend.location, description)
+        backend = spared(backend, access, cache)
     sealed = None
     if told.encryption is not None and staging is not None:
         for folder in private:
             private_folder(folder)
         sealed = _unlocked(backend, told, staging)
     return Store(
-        backend=guarded(sealed or backend, access, cache, remote=remote),
+        backend=guarded(sealed or backend, access),
         store_id=told.id,
         journals=journals_folder(location, told, os.environ),
         cache=cache,

@@ -21,6 +21,8 @@ __all__ = ["ListedBackend"]
 
 _FOLDERS: Final = frozenset({"objects", "packs", "runs"})
 """Where many are asked for one by one, and lie together."""
+_KNOWN: Final = _FOLDERS | {"log", "keys"}
+"""Folders with whose values nothing begins; the names of others may be encrypted."""
 _SINGLE_QUESTIONS: Final = 16
 _PAGE: Final = 1000
 _MOST_PAGES: Final = 16
@@ -57,6 +59,14 @@ class ListedBackend(ForwardingBackend):
         """See :class:`Backend`."""
         known = self._size(check_key(key))
         return self.inner.size(key) if known is None else known
+
+    def put_if_absent(self, key: str, data: bytes) -> bool:
+        """See :class:`Backend`. What is put elsewhere may be a lease: who has put one asks anew what is there."""
+        put = self.inner.put_if_absent(key, data)
+        if key.partition("/")[0] not in _KNOWN:
+            with self._lock:
+                self._seen.clear()
+        return put
 
     def delete(self, key: str) -> None:
         """See :class:`Backend`."""

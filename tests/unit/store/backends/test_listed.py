@@ -74,6 +74,17 @@ def test_what_was_seen_is_forgotten_after_a_minute() -> None:
         backend.size("objects/000050")
 
 
+@pytest.mark.parametrize("lease", ["writers/0190.abc", "_gezdgnbv/_gezd"])
+def test_what_was_seen_before_a_lease_is_not_relied_upon(lease: str) -> None:
+    """A sweep that did not wait for it may have deleted what was there then."""
+    place, backend, _ = full(100)
+    for number in range(100):
+        assert backend.exists(f"objects/{number:06}")
+    place.inner.delete("objects/000050")
+    backend.put_if_absent(lease, b"")
+    assert not backend.exists("objects/000050")
+
+
 def test_what_is_deleted_here_is_gone_at_once() -> None:
     _, backend, _ = full(100)
     for number in range(100):

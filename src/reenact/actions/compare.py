@@ -15,9 +15,10 @@ from reenact.compare.judge import compare_files, compare_folders
 from reenact.compare.policy import policies, policy_for, recorded_policies
 from reenact.compare.result import Comparison
 from reenact.digests import of_descriptor
-from reenact.errors import RunNotFound, StoreError, UsageError
+from reenact.errors import IntegrityError, RunNotFound, StoreError, UsageError
 from reenact.model.artifact import Artifact
 from reenact.model.verdict import OutputJudgement
+from reenact.replay.contrast import Contrast, contrast
 from reenact.replay.judge import judge_outputs, judged_file
 
 if TYPE_CHECKING:
@@ -56,6 +57,8 @@ class CompareResult:
     outputs: tuple[OutputJudgement, ...]
     comparisons: Mapping[str, Comparison] = field(default_factory=dict)
     """What is in outputs that are not the same bytes, by name."""
+    before: tuple[Contrast, ...] = ()
+    """What differed before two runs: what they read, ran with and were told."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -217,7 +220,17 @@ def _runs(settings: Settings, given: Sequence[Policy] | None, first: _Run, secon
         second=second.bundle.run_id,
         outputs=outputs,
         comparisons=contents.found,
+        before=contrast(first.bundle, second.bundle, absent=(_absent(first), _absent(second))),
     )
+
+
+def _absent(run: _Run) -> frozenset[str]:
+    """Give what a run looked for in vain; nothing where that cannot be read, which is told by verify."""
+    digest = run.bundle.capture.absent
+    try:
+        return frozenset(run.store.objects.read(digest).decode("utf-8").splitlines()) if digest else frozenset()
+    except IntegrityError:
+        return frozenset()
 
 
 def _run_and_path(

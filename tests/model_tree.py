@@ -120,6 +120,10 @@ class ModelTree:
         """See FileSystem."""
         return [(name, node.stat()) for name, node in self.at(path).names.items()]
 
+    def names(self, path: str) -> list[str]:
+        """See FileSystem."""
+        return [name for name, _ in self.scan(path)]
+
     def writable(self, path: str) -> bool:
         """See FileSystem."""
         return self.at(path).writable

@@ -18,6 +18,23 @@ HISTORY = """
 """
 
 
+def test_git_passes_over_a_store_in_its_repository(my_desk: Desk) -> None:
+    """That is where the store is by default."""
+    script = "git init -q . && git config user.email a@example.com && git config user.name a && git add a && git commit -qm a"
+    for name in ("a", "b"):
+        my_desk.write(name, name)
+    assert my_desk.execute(["sh", "-c", script]).exit_code == 0
+    store = {"REENACT_STORE": str(my_desk.folder / ".reenact")}
+    for command, seen in (("git status --short", set()), ("find . -type f | wc -l", {"store-seen"})):
+        assert my_desk.record("sh", "-c", command, variables=store).exit_code == 0
+        shown = my_desk.reenact("show", "latest", "--json", variables=store).json()
+        bundle = shown.get("bundle", shown)
+        assert {hazard["code"] for hazard in bundle["determinism"]["hazards"]} == seen
+        if not seen:
+            replayed = my_desk.reenact("replay", "latest", "--json", variables=store)
+            assert (replayed.exit_code, replayed.json()["verdict"]) == (0, "reproduced")
+
+
 @pytest.mark.parametrize(
     "argv",
     [

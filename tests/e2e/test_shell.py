@@ -10,6 +10,9 @@ from tests.e2e.jobs import Job, measurements
 
 CSV = {"in.csv": measurements()}
 
+JOIN = "mkdir made; for n in 9 3 7 1 5; do echo $n > made/$n; done; cp many/kiwi z; find . > found.txt; ls -U made; ls -U many"
+JOIN += "; find many made -type f -exec cat {} + > all.txt"
+
 JOBS = (
     Job(
         name="awk-sed-sort-mv",
@@ -134,6 +137,17 @@ printf '%s\\n' *.csv | tee t.txt | tr a-z A-Z
         files={"one.txt": "1\n"},
         prepare="ln one.txt two.txt",
         makes=("one.txt", "two.txt", "three.txt", "seen.txt"),
+        prints=True,
+    ),
+    Job(
+        name="joins-what-it-finds-in-the-order-it-finds-it",  # which is the file system's own, and another in an overlay
+        argv=("sh", "-c", f"{JOIN}; perl -e 'opendir D, q(.); print join q( ), grep !/^[.]/, readdir D' > perl.txt"),
+        files={
+            f"many/{name}": f"{name}\n"
+            for name in ["zebra", "apple", "mango", "kiwi", "fig", "date", "lime", "plum", "pear"]
+        },
+        needs=("perl", "find"),
+        makes=("found.txt", "made/7", "all.txt", "perl.txt"),
         prints=True,
     ),
     Job(

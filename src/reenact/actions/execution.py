@@ -114,9 +114,12 @@ class _Runner:
         probe = prepared.probe
         argv, variables, notes = _secrets(self._redactor, bundle, self._at_hand)
         stat_facts = _stat_facts(self._settings, self._store, bundle)
+        listings = _listings(self._store, bundle)
 
         def run(begun: Execution) -> Ending:
-            execution = dataclasses.replace(begun, argv=argv, environment=variables, stat_facts=stat_facts)
+            execution = dataclasses.replace(
+                begun, argv=argv, environment=variables, stat_facts=stat_facts, listings=listings
+            )
             with open_world(
                 bundle,
                 manifest,
@@ -229,6 +232,7 @@ class _Runner:
                     preimage_max_bytes=self._settings.capture.preimage_max_bytes,
                     timeout_seconds=self._settings.replay.timeout_seconds,
                     stat_facts=None,
+                    listings=None,
                     open_store=lambda: open_store(
                         location, create=False, deltas=self._store.deltas, access=self._target.access
                     ),
@@ -341,6 +345,15 @@ def _stat_facts(settings: Settings, store: Store, bundle: Bundle) -> dict[str, F
     if digest is None or settings.replay.stat == "never":
         return None
     return {from_text(path): tuple(facts) for path, facts in json.loads(store.objects.read(digest)).items()}
+
+
+def _listings(store: Store, bundle: Bundle) -> dict[str, list[str]] | None:
+    """Read in which order names are to be given, where the record holds it."""
+    digest = bundle.capture.listings
+    if digest is None:
+        return None
+    orders = json.loads(store.objects.read(digest))
+    return {from_text(folder): [from_text(name) for name in names] for folder, names in orders.items()}
 
 
 def evidence_of(store: Store, bundle: Bundle) -> Evidence:

@@ -11,6 +11,7 @@ The rules, with their reasons, are in docs/explanation/how-capture-works.md.
 
 from __future__ import annotations
 
+import contextlib
 import os
 import stat
 from collections.abc import Callable, Iterable
@@ -38,6 +39,11 @@ _O_TMPFILE: Final = 0o20200000
 
 _RENAME_NOREPLACE: Final = 1
 _RENAME_EXCHANGE: Final = 2
+_STORE_SEEN: Final = (
+    "the job looked into the store, which is no part of the record: keep it outside of what the job reads (--store)"
+)
+_DATA: Final = ("objects", "packs", "runs", "log")
+"""Folders of a store that hold data."""
 _UNNAMED: Final = " (deleted)"
 """The kernel's mark on a file without a name, which may be given one (O_TMPFILE)."""
 
@@ -61,6 +67,14 @@ class FileStates:
         self._done: set[tuple[Any, ...]] = set()
         """Calls that would teach nothing new; forgotten whenever names change."""
         self._unsettled: list[Unsettled] = []
+        self._listed: dict[str, tuple[int, int]] = {}
+        """Inode and modification time of each folder the order of whose names was told, when it was."""
+        self._met: set[str] = set()
+        """Ignored folders that were come across."""
+        self._seen: set[str] = set()
+        """Those of them that were looked into."""
+        self._mixed: set[str] = set()
+        """Folders with names of the run's beside others."""
 
     def ignore(self, folder: str) -> None:
         """Ignore a folder, given as a canonical path, and all below it from now on."""
@@ -162,6 +176,7 @@ class FileStates:
             return
         self._done.add(key)
         if state is None:
+            self._meet(where)
             return
         if flags & os.O_PATH or not stat.S_ISREG(state.st_mode):
             ledger.asked(where, state)
@@ -191,6 +206,8 @@ class FileStates:
             where, state = self._walk(path, follow)
             if state is not None:
                 self._ledger.asked(where, state)
+            else:
+                self._meet(where)
 
     def listed(self, actor: str, path: str) -> None:
         """A folder's names are read. Names that the run made itself do not count."""
@@ -200,23 +217,52 @@ class FileStates:
         self._done.add(key)
         self._look_again()
         where, state = self._walk(path, follow=False)
-        if state is None or not stat.S_ISDIR(state.st_mode) or self._ledger.original(where) is None:
+        if state is None:
+            self._meet(where)
+        if state is None or not stat.S_ISDIR(state.st_mode):
             return
-        self._ledger.attribute(actor, where, "l")
-        self._ledger.need_names(where, lambda: self._names(where))
+        seen = (state.st_ino, state.st_mtime_ns)
+        if self._ledger.original(where) is not None:
+            self._ledger.attribute(actor, where, "l")
+            if self._ledger.need_names(where, lambda: self._names(where)) and where not in self._mixed:
+                self._listed[where] = seen
+        if self._listed.get(where) != seen:
+            self._listed[where] = seen
+            self._ledger.emit(["d", where, self._files.names(where)])
 
     def _names(self, folder: str) -> list[str]:
-        """Give the names that were in a folder before the run, entering what is there."""
+        """Give the names that were in a folder before the run, in their order, entering what is there."""
         base = folder if folder != "/" else ""
-        names = set(self._ledger.gone_names(folder))
+        gone = self._ledger.gone_names(folder)
+        names = []
         for name, state in self._files.scan(folder):
             path = f"{base}/{name}"
             if path in self.made:
+                self._mixed.add(folder)
                 continue
-            names.add(name)
+            names.append(name)
             if not self._special(path):
                 self._ledger.note(path, state)
-        return sorted(names)
+        return [*names, *sorted(gone.difference(names))]
+
+    def _meet(self, path: str) -> None:
+        """A path is asked about that is not there or not recorded: when it is in an ignored folder, say so, each thing once.
+
+        That such a folder is there, and what git looks for in each (it is told to pass over this one), tells a job nothing; and
+        recordings in this one read what is not data.
+        """
+        if not self._walker.ignores(path):
+            return
+        folder = next(top for top in self._walker.ignored if path == top or path.startswith(f"{top}/"))
+        if folder not in self._met:
+            self._met.add(folder)
+            self._ledger.emit(["i", folder])
+        if path[len(folder) + 1 :].partition("/")[0] not in _DATA or folder in self._seen:
+            return
+        with contextlib.suppress(OSError):
+            self._files.lstat(path)
+            self._seen.add(folder)
+            self._ledger.emit(["h", "store-seen", _STORE_SEEN, folder])
 
     # --- changing what is there
 

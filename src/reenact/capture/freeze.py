@@ -60,6 +60,7 @@ class Frozen(msgspec.Struct, kw_only=True):
     """Why the recording was cut off; empty when it was not."""
     absent: Digest | None = None
     host_files: Digest | None = None
+    listings: Digest | None = None
     stat_facts: Digest | None = None
     overhead_us: int | None = None
     hazards: list[Hazard] = []
@@ -185,6 +186,8 @@ def freeze(observation: Observation, parts: Frozen) -> Bundle:
             gaps=distinct,
             overhead_us=parts.overhead_us,
             calls=observation.calls,
+            left_out=tuple(sorted(to_text(folder) for folder in observation.left_out)),
+            listings=parts.listings,
             stat_facts=parts.stat_facts,
             absent=parts.absent,
             host_files=parts.host_files,

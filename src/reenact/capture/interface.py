@@ -20,7 +20,10 @@ class FileSystem(Protocol):
         """Give a link's text."""
 
     def scan(self, path: str) -> list[tuple[str, Stat]]:
-        """List a folder with each name's lstat; names that vanish meanwhile are left out."""
+        """List a folder with each name's lstat, in the order of :meth:`names`; names that vanish meanwhile are left out."""
+
+    def names(self, path: str) -> list[str]:
+        """Give the names in a folder in the order in which the observed processes get them; none where it cannot be read."""
 
     def writable(self, path: str) -> bool:
         """Tell whether the observed processes may write a file, or make and remove names in a folder."""

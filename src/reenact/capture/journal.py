@@ -7,8 +7,10 @@ run   ``header``: an object, see :class:`reenact.capture.session.Header`; always
 t     tracing has begun: whether no_new_privs had to be set
 e     a path before its first touch: path, mode, size, mtime_ns, uid, gid, dev, ino, nlink, ctime_ns, blocks, rdev, target
 b     its content is needed, as it is read: actor, path; and where there was no e before, what would be in that
-n     its content is needed: path · ``l`` its names are needed: path, names · ``o`` it was opened and is absent: path
+n     its content is needed: path · ``l`` its names are needed: path, names in order · ``o`` it was opened and is absent: path
+d     a folder's names are read, in this order, those the run made among them: path, names
 s     a folder's own state is asked for: path
+i     a folder of ours, which is no part of the run, is come across: path
 m     it is changed: path, how (w written, t replaced, a appended, u removed, x metadata)
 p     its bytes before that: path, where they are kept, reason when nowhere
 v     its bytes are now at another path: path, present path

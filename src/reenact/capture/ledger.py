@@ -174,17 +174,22 @@ class Ledger:
             entry.need = CONTENT
             entry.needed_at = self.emit(["n", origin])
 
-    def need_names(self, folder: str, names: Callable[[], list[str]]) -> None:
+    def need_names(self, folder: str, names: Callable[[], list[str]]) -> bool:
         """The names in a folder matter, as they were before the run.
 
         Args:
             folder: Where.
-            names: Gives them; called only when they are not known yet.
+            names: Gives them, in their order; called only when they are not known yet.
+
+        Returns:
+            Whether they have been told now.
         """
         entry = self.original(folder)
-        if entry is not None and entry.need < LIST:
-            entry.need = LIST
-            self.emit(["l", folder, names()])
+        if entry is None or entry.need >= LIST:
+            return False
+        entry.need = LIST
+        self.emit(["l", folder, names()])
+        return True
 
     def gone_names(self, folder: str) -> set[str]:
         """Give the names in a folder that are gone because of the run."""

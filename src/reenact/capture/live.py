@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from reenact.capture.nesting import Outer
 
     # A run is started without them: what is imported here is imported before the first fork.
+    from reenact.capture.trace.listings import ListingOrder
     from reenact.capture.trace.stat_answers import StatAnswers
     from reenact.digests import Digest
     from reenact.model.bundle import Bundle
@@ -107,6 +108,8 @@ class LiveRun(NamedTuple):
     linger_seconds: float
     stat_answers: StatAnswers | None = None
     """See :class:`reenact.capture.trace.stat_answers.StatAnswers`."""
+    listing_order: ListingOrder | None = None
+    """See :class:`reenact.capture.trace.listings.ListingOrder`."""
     observe: Callable[[Watch, SupervisorEnds], NoReturn] | None = None
     """What the supervising process does; the kernel rung's :func:`reenact.capture.watcher.watch` by default."""
     secrets: Callable[[], dict[str, Any]] = dict
@@ -196,6 +199,7 @@ def run_live(begun: Begun, run: LiveRun) -> Ending:
         cwd=run.header["cwd"],
         stat_answers=run.stat_answers,
         pointers=_pointers(run.header),
+        listing_order=run.listing_order,
     )
 
     def supervisor(ends: SupervisorEnds) -> NoReturn:

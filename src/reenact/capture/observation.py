@@ -6,6 +6,7 @@ from typing import Any
 
 import msgspec
 
+from reenact.capture import orders
 from reenact.capture.path_tree import PathTree
 
 __all__ = ["Contact", "Observation", "PathRecord", "ProcessRecord"]
@@ -68,6 +69,10 @@ class Observation:
         self.paths: dict[str, PathRecord] = {}
         self.made: set[str] = set()
         self.absent: set[str] = set()
+        self.left_out: set[str] = set()
+        """Folders of ours that the run came across."""
+        self.orders: dict[str, list[str]] = {}
+        """The names in each folder that was listed, in the order in which they were given."""
         self.users: dict[str, dict[str, set[str]]] = {}
         """Path to how (r w x l d) to actors."""
         self._used = PathTree()
@@ -109,12 +114,19 @@ class Observation:
 
     def _take_l(self, path: str, names: list[str]) -> None:
         self.paths[path].names = names
+        self._take_d(path, names)
+
+    def _take_d(self, path: str, names: list[str]) -> None:
+        self.orders[path] = orders.merged(self.orders.get(path, []), names)
 
     def _take_s(self, path: str) -> None:
         self.paths[path].looked_at = True
 
     def _take_o(self, path: str) -> None:
         self.absent.add(path)
+
+    def _take_i(self, folder: str) -> None:
+        self.left_out.add(folder)
 
     def _take_m(self, path: str, how: str) -> None:
         record = self.paths.get(path)

@@ -39,7 +39,7 @@ class Observed:
         )
         journal = JournalWriter(watch.journal)
         folders = dict.fromkeys((*watch.ignored, *ignored))
-        states = FileStates(LiveFileSystem(prefix), self._keeper, journal.write, ignored=folders)
+        states = FileStates(LiveFileSystem(prefix, watch.listing_order), self._keeper, journal.write, ignored=folders)
         self.observer = Observer(root=root, states=states, journal=journal, wake=wake, redact=watch.redact)
 
     def begin(self, *, restricted: bool) -> None:

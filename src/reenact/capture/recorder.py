@@ -23,7 +23,7 @@ from msgspec import structs
 
 from reenact import canonical
 from reenact.capture import hazards as hazard_rules
-from reenact.capture import os_packages
+from reenact.capture import orders, os_packages
 from reenact.capture.artifacts import Sorted, inputs, outputs
 from reenact.capture.classify import Classifier
 from reenact.capture.code import CodeObserver
@@ -246,6 +246,15 @@ def _why_no_stream(name: str, facts: dict[str, Any]) -> str:
     return f"{name} was a {facts['kind']}, which is passed through as it is"
 
 
+def _listings(observation: Observation, writer: ObjectWriter, classifier: Classifier) -> Digest | None:
+    """Keep the order in which the names in folders were given; None where none was listed."""
+    found = orders.recorded(observation, classifier.is_environment)
+    if found is None:
+        return None
+    kept = {to_text(folder): [to_text(name) for name in names] for folder, names in found.items()}
+    return writer.add_bytes(canonical.dumps_plain(kept))
+
+
 def _stat_facts(observation: Observation, writer: ObjectWriter) -> Digest | None:
     """Keep inode numbers and change times where a program that was executed compares them."""
     programs = {path.rpartition("/")[2] for p in observation.processes.values() for _, path, _, _ in p.programs}
@@ -381,6 +390,7 @@ def finish_run(
         incomplete=cut,
         absent=writer.add_bytes(absent.encode()),
         host_files=writer.add_bytes(manifest.dump(found.host)) if found.host else None,
+        listings=_listings(observation, writer, classifier),
         stat_facts=_stat_facts(observation, writer),
         unobserved=found.unobserved,
     )

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import socket
 
     from reenact.capture.relay import Relay
+    from reenact.capture.trace.listings import ListingOrder
     from reenact.capture.trace.stat_answers import StatAnswers
 
 __all__ = ["FORWARDED", "KEYBOARD", "RecorderEnds", "Roles", "SupervisorEnds", "Watch", "fork_role", "name_process"]
@@ -87,6 +88,8 @@ class Watch(NamedTuple):
     """In a replay: what stat is answered."""
     pointers: Callable[[str], bool] = lambda _: False
     """Tells which files the recorder does not store, so that what destroys one has to keep its bytes."""
+    listing_order: ListingOrder | None = None
+    """In a replay: in which order the names in folders are given."""
 
 
 class Roles(NamedTuple):

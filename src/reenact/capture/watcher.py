@@ -10,6 +10,7 @@ from reenact.capture.guests import Guests
 from reenact.capture.observed import Observed
 from reenact.capture.roles import SupervisorEnds, Watch
 from reenact.capture.trace import seccomp
+from reenact.capture.trace.listings import Lister
 from reenact.capture.trace.processes import ROOT
 from reenact.capture.trace.supervisor import Supervisor
 
@@ -23,6 +24,8 @@ def watch(watch: Watch, ends: SupervisorEnds) -> NoReturn:
     supervisor = Supervisor(ends.listener, ends.root, ends.prefix)
     supervisor.heard = ends.heard
     supervisor.stat_answers = watch.stat_answers
+    if watch.listing_order is not None:
+        supervisor.lister = Lister(watch.listing_order)
     run = Observed(watch, ROOT, ends.wake, prefix=ends.prefix)
     supervisor.add(run.observer)
     run.begin(restricted=ends.restricted)

@@ -147,6 +147,10 @@ class Capture(msgspec.Struct, frozen=True, kw_only=True):
     """A manifest object with frozen copies of the files of /sys the run read: facts about the machine."""
     absent: Digest | None = None
     """An object with the paths, one a line in text form, sorted, that the run tried to open or execute and did not find."""
+    left_out: tuple[str, ...] = ()
+    """Folders the run came across that are no part of its record: the store. Text form, sorted."""
+    listings: Digest | None = None
+    """An object with the order in which the names in folders were given, where that was not the sorted one."""
     stat_facts: Digest | None = None
     """An object with inode, device, link count and change times of what the run touched: host facts, for programs that compare them."""
 

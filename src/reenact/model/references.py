@@ -42,6 +42,7 @@ def _of_bundle(bundle: Bundle) -> Iterator[tuple[Digest, str]]:
         (bundle.environment.lock, "environment lock"),
         (bundle.capture.host_files, "host files manifest"),
         (bundle.capture.absent, "list of absent paths"),
+        (bundle.capture.listings, "order of listings"),
         (bundle.capture.stat_facts, "host facts"),
     ):
         if digest is not None:

@@ -16,6 +16,7 @@ from reenact.capture.live import Journal, LiveRun, RecorderTask, describe, run_l
 from reenact.capture.pointers import header_of_replay
 from reenact.capture.relay import StreamFilter
 from reenact.capture.session import Command, Ending, Session
+from reenact.capture.trace.listings import ListingOrder
 from reenact.capture.trace.stat_answers import Facts, StatAnswers
 from reenact.digests import Digest
 from reenact.errors import SandboxError
@@ -54,6 +55,9 @@ class Execution:
     timeout_seconds: float
     stat_facts: Mapping[str, Facts] | None
     """What stat is answered, by path in the world; None to let the kernel answer."""
+    listings: Mapping[str, Sequence[str]] | None
+    """Names in the order in which they are given, by folder in the world, where that is not the sorted one; None to leave all to
+    the kernel."""
     open_store: Callable[[], Store]
     seal: Callable[[Store, Bundle], None]
     ignored: tuple[str, ...] = ()
@@ -167,11 +171,20 @@ def execute(bundle: Bundle, manifest: Manifest, world: World, execution: Executi
             ignored=(),
             preimage_max_bytes=execution.preimage_max_bytes,
             linger_seconds=0.0,
+            listing_order=_listing_order(execution, manifest),
             stat_answers=StatAnswers(execution.stat_facts, upper) if execution.stat_facts is not None else None,
         )
         describe(begun, run.header)
         with _deadline(session, execution.timeout_seconds):
             return run_live(begun, run)
+
+
+def _listing_order(execution: Execution, manifest: Manifest) -> ListingOrder | None:
+    """Decide the order of names in all folders but those of the environment, which is the same on every machine."""
+    if execution.listings is None:
+        return None
+    folders = {from_text(entry.path) for entry in manifest.entries if entry.type == "directory"}
+    return ListingOrder(execution.listings, folders)
 
 
 def execute_in_folder(bundle: Bundle, execution: Execution) -> Ending:

@@ -305,8 +305,9 @@ def _entries(evidence: Evidence) -> dict[str, Entry]:
 
 def _unrecorded(original: Evidence, replay: Evidence) -> Iterator[str]:
     recorded = _entries(original)
+    left_out = original.bundle.capture.left_out
     for path, entry in _entries(replay).items():
-        if entry.need == "stat":
+        if entry.need == "stat" or _is_in(path, left_out):
             continue
         known = recorded.get(path)
         if known is None:
@@ -317,8 +318,13 @@ def _unrecorded(original: Evidence, replay: Evidence) -> Iterator[str]:
             yield f"{path}: read, but the record has only its size and time"
     known_absent = _KnownAbsent(original, recorded)
     for path in replay.absent:
-        if path not in recorded and not known_absent.tells(path):
+        if path not in recorded and not known_absent.tells(path) and not _is_in(path, left_out):
             yield f"{path}: looked for, and the record does not say whether it was there"
+
+
+def _is_in(path: str, folders: Sequence[str]) -> bool:
+    """Tell whether a path is one of some folders or in one: the store, which the record leaves out, and says so."""
+    return any(path == folder or path.startswith(f"{folder}/") for folder in folders)
 
 
 class _KnownAbsent:

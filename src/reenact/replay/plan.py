@@ -26,7 +26,17 @@ from reenact.replay.rungs import LowerRung, ReplayRung
 __all__ = ["Lack", "Piece", "Plan", "Problem", "Purpose", "Secret", "make_folder_plan", "make_plan"]
 
 Purpose = Literal[
-    "manifest", "environment", "host", "input", "code", "stdin", "tape", "absent-paths", "stat-facts", "lock"
+    "manifest",
+    "environment",
+    "host",
+    "input",
+    "code",
+    "stdin",
+    "tape",
+    "absent-paths",
+    "listings",
+    "stat-facts",
+    "lock",
 ]
 Problem = Literal["missing", "damaged", "not-kept"]
 """``not-kept``: the record itself says that these bytes were needed and were not stored."""
@@ -202,6 +212,7 @@ def _pieces(bundle: Bundle, manifest: Manifest | None, host_files: Manifest | No
         ("manifest", "environment", bundle.environment.manifest),
         ("manifest", "host files", capture.host_files),
         ("absent-paths", "paths that were not there", capture.absent),
+        ("listings", "order of names in folders", capture.listings),
         ("stat-facts", "inode numbers and change times", capture.stat_facts),
         *((("tape", name, digest)) for name, digest in bundle.determinism.tapes.items()),
     ]

@@ -54,6 +54,36 @@ def test_what_is_made_in_a_folder_that_another_thread_makes_first_is_the_runs(be
     assert "/out/part" not in recording.observation.paths
 
 
+def store_with(*names: str) -> Recording:
+    """Give a recording of a job beside whose data the store is."""
+    tree = ModelTree()
+    tree.call("mkdir", "/job")
+    for name in ("", "/objects", "/objects/ab"):
+        tree.call("mkdir", f"/job/store{name}")
+    for name in names:
+        tree.call("open", f"/job/store/{name}", NEW, b"")
+    recording = Recording(tree)
+    recording.states.ignore("/job/store")
+    return recording
+
+
+@pytest.mark.parametrize(
+    ("asked", "tells"),
+    [("", False), ("/.gitignore", False), ("/HEAD", False), ("/objects/none", False), ("/objects/ab", True)],
+)
+def test_a_job_that_looks_into_the_store_is_told_of(asked: str, tells: bool) -> None:
+    """But not git, which looks whether each folder is to be passed over, or a repository of its own."""
+    recording = store_with(".gitignore")
+    for _ in range(2):
+        recording.step(Call(1, "stat", (f"/job/store{asked}", True)))
+        recording.step(Call(1, "open", (f"/job/store{asked}", os.O_RDONLY)))
+    recording.finish()
+    assert recording.observation.left_out == {"/job/store"}
+    assert [(code, subject) for code, _, subject in recording.observation.gaps] == [
+        ("store-seen", "/job/store")
+    ] * tells
+
+
 def test_what_cannot_be_made_because_its_folder_is_not_there_is_not_made() -> None:
     recording = Recording(ModelTree())
     recording.run(Call(1, "mkdir", ("/none/part",)))

@@ -52,6 +52,7 @@ def execution(stdin: bytes | None = None) -> Execution:
         preimage_max_bytes=1,
         timeout_seconds=0,
         stat_facts=None,
+        listings=None,
         open_store=never,
         seal=never,
     )

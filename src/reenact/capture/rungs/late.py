@@ -137,6 +137,10 @@ class Hindsight:
                 continue
         return found
 
+    def names(self, path: str) -> list[str]:
+        """List a folder's names, without what is there only because of calls not booked yet."""
+        return [name for name, _ in self.scan(path)]
+
     @staticmethod
     def writable(path: str) -> bool:
         """It was: only calls that succeeded are booked."""

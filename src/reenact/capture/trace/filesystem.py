@@ -6,8 +6,12 @@ The prefix is empty when recording, and ``/proc/PID/root`` when the observed pro
 from __future__ import annotations
 
 import os
+from typing import TYPE_CHECKING
 
 from reenact.capture.interface import Stat
+
+if TYPE_CHECKING:
+    from reenact.capture.trace.listings import ListingOrder
 
 __all__ = ["LiveFileSystem"]
 
@@ -15,8 +19,15 @@ __all__ = ["LiveFileSystem"]
 class LiveFileSystem:
     """See the module."""
 
-    def __init__(self, prefix: str = "") -> None:
+    def __init__(self, prefix: str = "", order: ListingOrder | None = None) -> None:
+        """Set up.
+
+        Args:
+            prefix: See the module.
+            order: In which the processes are given the names in folders; None: as the kernel has them.
+        """
         self.prefix = prefix
+        self._order = order
         if not prefix:
             self.lstat = os.lstat  # type: ignore[method-assign] # the hot path, without a Python frame
             self.readlink = os.readlink  # type: ignore[method-assign]
@@ -37,7 +48,7 @@ class LiveFileSystem:
         except OSError:
             return []
         try:
-            for name in os.listdir(folder):
+            for name in self._sorted(path, os.listdir(folder)):
                 try:
                     found.append((name, os.stat(name, dir_fd=folder, follow_symlinks=False)))
                 except OSError:
@@ -47,6 +58,16 @@ class LiveFileSystem:
         finally:
             os.close(folder)
         return found
+
+    def names(self, path: str) -> list[str]:
+        """List a folder's names in the order in which the observed processes get them."""
+        try:
+            return self._sorted(path, os.listdir(self.prefix + path))
+        except OSError:
+            return []
+
+    def _sorted(self, path: str, names: list[str]) -> list[str]:
+        return names if self._order is None else self._order.sort(path, names)
 
     def writable(self, path: str) -> bool:
         """Ask the kernel, with this process's effective identity, which is the job's unless it changed its own."""

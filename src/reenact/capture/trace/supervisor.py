@@ -19,6 +19,7 @@ from reenact.capture import exemption
 from reenact.capture.trace import seccomp
 from reenact.capture.trace.contacts import Contacts
 from reenact.capture.trace.executions import Executions
+from reenact.capture.trace.listings import Lister
 from reenact.capture.trace.observer import Observer
 from reenact.capture.trace.processes import Processes
 from reenact.capture.trace.standard_input import StandardInput, taken
@@ -51,10 +52,6 @@ def _nothing() -> None:
     """Do nothing."""
 
 
-def _answered() -> None:
-    """Stand for: the answer is in the caller's memory, the call returns 0."""
-
-
 class Supervisor:
     """Answers notifications until every observed process has ended or it is told to stop."""
 
@@ -63,6 +60,7 @@ class Supervisor:
         self.calls = 0
         self._buffer = bytearray(seccomp.NOTIFICATION_BYTES)
         self.stat_answers: StatAnswers | None = None
+        self.lister: Lister | None = None
         self.heard: mmap.mmap | None = None
         """Shared with the main process: the number of the notification received last."""
         self.between: Callable[[bool], None] | None = None
@@ -78,7 +76,7 @@ class Supervisor:
         self._executions = Executions(self._memory, self._processes, self.covering, self._path, self._gap, prefix)
         self.stdin = StandardInput(listener, self.covering)
         handlers = {name: (self._handler(call), call) for name, call in CALLS.items()}
-        self._handlers: dict[tuple[int, int], tuple[Callable[..., Later | None], Call]] = {
+        self._handlers: dict[tuple[int, int], tuple[Callable[..., Later | int | None], Call]] = {
             (abi.audit_arch, number): handlers[name] for abi in ABIS for name, number in abi.numbers if name in handlers
         }
         self._pointer_bytes = {abi.audit_arch: abi.pointer_bytes for abi in ABIS}
@@ -87,8 +85,8 @@ class Supervisor:
         self._poll = select.poll()
         self._poll.register(listener, select.POLLIN)
 
-    def _handler(self, call: Call) -> Callable[..., Later | None]:
-        found: Callable[..., Later | None] | None = getattr(self, f"_on_{call.kind}", None)
+    def _handler(self, call: Call) -> Callable[..., Later | int | None]:
+        found: Callable[..., Later | int | None] | None = getattr(self, f"_on_{call.kind}", None)
         for part in (self._contacts, self._executions, self.stdin):
             found = found or getattr(part, f"on_{call.kind}", None)
         if found is None:
@@ -209,8 +207,8 @@ class Supervisor:
             # So that the main process can answer it, should we be killed.
             self.heard[:8] = self._buffer[:8]
         later = self._book(thread, number, arch, arguments)
-        if later is _answered:
-            seccomp.respond(self.listener, notification, 0)
+        if isinstance(later, int):
+            seccomp.respond(self.listener, notification, later)
         elif later is taken:
             self.stdin.pass_on(notification, thread, arguments)
         elif seccomp.continue_call(self.listener, notification) and later is not None:
@@ -221,7 +219,7 @@ class Supervisor:
         for observer in self._observers:
             observer.flush()
 
-    def _book(self, thread: int, number: int, arch: int, arguments: list[int]) -> Later | None:
+    def _book(self, thread: int, number: int, arch: int, arguments: list[int]) -> Later | int | None:
         self.calls += 1
         handler, call = self._handlers[arch, number]
         try:
@@ -233,7 +231,7 @@ class Supervisor:
                 return None
             for observer, _ in self.covering(actor):
                 observer.calls += 1
-            later: Later | None = handler(thread, actor, call, arguments, arch)
+            later: Later | int | None = handler(thread, actor, call, arguments, arch)
         except (FileNotFoundError, ProcessLookupError):
             return None  # the process is gone, or its descriptor is not open: the call fails by itself
         except (Unreadable, PermissionError):
@@ -286,7 +284,7 @@ class Supervisor:
     def _flags(call: Call, arguments: list[int]) -> int:
         return arguments[call.flags] & 0xFFFF_FFFF if call.flags >= 0 else 0
 
-    # --- one method a kind of call: books at once, or gives what to book after the call was let through
+    # --- one method a kind of call: books at once, gives what to book after the call was let through, or answers it with a number
 
     def _on_open(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> Later | None:  # noqa: ARG002
         flags = self._flags(call, arguments) if call.flags >= 0 else os.O_CREAT | os.O_TRUNC | os.O_WRONLY
@@ -389,7 +387,7 @@ class Supervisor:
 
         return later
 
-    def _on_stat(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> Later | None:
+    def _on_stat(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> Later | int | None:
         if self.stat_answers is None:
             if call.flags >= 0 and arguments[call.flags] & _AT_EMPTY_PATH and self._is_fstat(thread, call, arguments):
                 return None
@@ -405,7 +403,7 @@ class Supervisor:
             return None
         answer = self.stat_answers.statx(facts) if call is CALLS["statx"] else self.stat_answers.stat(facts)
         self._memory.write(thread, arguments[call.buffer], answer)
-        return _answered
+        return 0
 
     def _is_fstat(self, thread: int, call: Call, arguments: list[int]) -> bool:
         """Tell whether a call asks about an open file, which was booked when it was opened.
@@ -418,13 +416,18 @@ class Supervisor:
             return False  # it asks about the working folder
         return not path or self._memory.read(self._processes.process(thread), path, 1) == b"\0"
 
-    def _on_listing(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> Later | None:  # noqa: ARG002
+    def _on_listing(self, thread: int, actor: str, call: Call, arguments: list[int], arch: int) -> Later | int | None:
         path = os.readlink(f"/proc/{thread}/fd/{arguments[0] & 0xFFFF_FFFF}")
 
         def later() -> None:
             for observer, name in self.covering(actor):
                 observer.states.listed(name, path)
 
+        if self.lister is not None and call is CALLS["getdents64"] and self._pointer_bytes[arch] == _WIDE:
+            written = self.lister.answer(thread, self._processes.process(thread), arguments, path)
+            if written is not None:
+                later()
+                return written
         return later
 
     # --- leaving the tree of names we know

@@ -30,6 +30,7 @@ __all__ = [
     "Sealed",
     "Signature",
     "opened",
+    "payload_of",
     "peek_bundle",
     "peek_verdict",
     "read_bundle",
@@ -128,7 +129,7 @@ def read_sealed(store: Store, envelope: bytes) -> Sealed:
     try:
         payload, key_id = check_signature(store, envelope)
     except SignatureInvalid as error:
-        return Sealed(payload=_payload(envelope), signature=Signature(valid=False, key_id=None, message=str(error)))
+        return Sealed(payload=payload_of(envelope), signature=Signature(valid=False, key_id=None, message=str(error)))
     message = f"valid, by key {key_id[:12]}"
     return Sealed(payload=payload, signature=Signature(valid=True, key_id=key_id, message=message))
 
@@ -157,7 +158,7 @@ def peek_bundle(store: Store, run_id: RunId) -> Bundle:
     Raises:
         IntegrityError: it cannot be read, or is of another run.
     """
-    bundle = statement.load_bundle(_payload(store.runs.envelope(run_id)))
+    bundle = statement.load_bundle(payload_of(store.runs.envelope(run_id)))
     if bundle.run_id != run_id:
         raise IntegrityError(f"run {run_id}: the record there is of run {bundle.run_id}")
     return bundle
@@ -169,10 +170,15 @@ def peek_verdict(envelope: bytes) -> Verdict:
     Raises:
         IntegrityError: it cannot be read.
     """
-    return statement.load_verdict(_payload(envelope))
+    return statement.load_verdict(payload_of(envelope))
 
 
-def _payload(envelope: bytes) -> bytes:
+def payload_of(envelope: bytes) -> bytes:
+    """Give what is signed, without checking the signature.
+
+    Raises:
+        MalformedBundle: it is no envelope.
+    """
     try:
         return msgspec.json.decode(envelope, type=_Envelope).payload
     except (msgspec.ValidationError, msgspec.DecodeError, UnicodeDecodeError, RecursionError) as error:

@@ -215,7 +215,8 @@ class _Drop:
                 self._store.custody.withdraw_tombstone(run_id)
                 kept[run_id] = why
                 continue
-            seal_tombstone(self._store, run_id, record.statement or EMPTY, record.reason, self._how)
+            statement = record.statement or EMPTY
+            seal_tombstone(self._store, run_id, statement, record.reason, self._how, record.pruned_at)
             freed += self._store.runs.drop(run_id)
         return kept, freed
 

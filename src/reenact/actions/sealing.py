@@ -302,6 +302,7 @@ def log_record(
     statement: Digest,
     reason: str,
     how: SealWith = SealWith(),  # noqa: B008 - immutable
+    time: str | None = None,
 ) -> int:
     """Log that a run is held, released or removed; give the entry's index. Durable when it returns.
 
@@ -312,6 +313,7 @@ def log_record(
         statement: Digest of the bytes that say so; for a tombstone that of the signed payload that goes.
         reason: Why, in words; what is too long for an entry is cut.
         how: Who signs.
+        time: When; None for now.
 
     Raises:
         StoreError: the store cannot be written, or the key cannot be used.
@@ -324,7 +326,7 @@ def log_record(
         run_id=run_id,
         statement=statement,
         key_id=key.public.key_id,
-        time=clock.timestamp(),
+        time=time or clock.timestamp(),
         reason=reason[:_REASON_CHARACTERS],
     )
     return append(store, entry, key)
@@ -336,12 +338,13 @@ def seal_tombstone(
     statement: Digest,
     reason: str,
     how: SealWith = SealWith(),  # noqa: B008 - immutable
+    time: str | None = None,
 ) -> int:
     """Log that a run is removed; give the entry's index. Durable when it returns, so call it before anything is deleted.
 
     See :func:`log_record`.
     """
-    return log_record(store, "tombstone", run_id, statement, reason, how)
+    return log_record(store, "tombstone", run_id, statement, reason, how, time)
 
 
 def ensure_logged(store: Store, run_id: RunId, how: SealWith = SealWith()) -> None:  # noqa: B008 - immutable

@@ -9,6 +9,7 @@ from dataclasses import dataclass
 import msgspec
 
 from reenact import canonical
+from reenact.actions.completeness import record_flaws
 from reenact.actions.logview import LogView
 from reenact.actions.opening import opened, resolve, unfinished
 from reenact.actions.trusting import load_trust
@@ -26,7 +27,7 @@ from reenact.settings import Settings
 from reenact.store.opening import Store
 from reenact.store.runs import pointer_lines
 
-__all__ = ["Problem", "RunCheck", "VerifiedRun", "needed_objects", "verify"]
+__all__ = ["Problem", "RunCheck", "VerifiedRun", "needed_objects", "verify", "verify_records"]
 
 _SAME = frozenset({"identical", "equivalent"})
 
@@ -131,7 +132,26 @@ def _log(flaws: list[Flaw]) -> Iterator[VerifiedRun]:
 def _whole(store: Store, settings: Settings, view: LogView, say: Callable[[str], None]) -> Iterator[VerifiedRun]:
     say("verifying the log")
     yield from _log(view.all_flaws())
+    lost: dict[str, list[Problem]] = {}
+    for run_id, subject, flaw in record_flaws(store):
+        lost.setdefault(run_id, []).extend(_problems([flaw], subject))
+    for run_id, problems in lost.items():
+        yield VerifiedRun(run_id=run_id, job=None, key_id=None, objects=0, findings=tuple(problems))
     yield from _unfinished(store, settings)
+
+
+def verify_records(
+    store: Store, settings: Settings, say: Callable[[str], None] = lambda _: None
+) -> Iterator[VerifiedRun]:
+    """Verify all records of a store as :func:`verify` does, but for the objects they refer to; give what is not well.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    view = LogView(store, load_trust(settings, None))
+    check = RunCheck(store, view, deep=False, objects=False)
+    found = [check.run(run_id) for run_id in store.runs.ids()]
+    yield from (run for run in [*found, *_whole(store, settings, view, say)] if run.findings)
 
 
 def _unfinished(store: Store, settings: Settings) -> Iterator[VerifiedRun]:
@@ -171,10 +191,11 @@ def needed_objects(
 class RunCheck:
     """Verifies runs of one store; an object that several share is checked once."""
 
-    def __init__(self, store: Store, view: LogView, *, deep: bool) -> None:
+    def __init__(self, store: Store, view: LogView, *, deep: bool, objects: bool = True) -> None:
         self._store = store
         self._view = view
         self._deep = deep
+        self._with_objects = objects
         self._checked: dict[Digest, tuple[str, str] | None] = {}
 
     def run(self, run_id: RunId) -> VerifiedRun:
@@ -201,7 +222,7 @@ class RunCheck:
             *self._views(run_id, bundle),
             *verdict_problems,
             *unreadable,
-            *self._objects(wanted),
+            *(self._objects(wanted) if self._with_objects else ()),
         ]
         return VerifiedRun(
             run_id=run_id,

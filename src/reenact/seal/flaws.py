@@ -83,6 +83,18 @@ FLAWS: Final[dict[str, FlawKind]] = {
     "back-dated": FlawKind(WRONG, "It bears a time that the log contradicts.", "Do not trust its time."),
     "proof-invalid": FlawKind(WRONG, "A proof does not lead to the checkpoint it names.", "Ask for a new proof."),
     "proof-malformed": FlawKind(WRONG, "A proof file cannot be read.", "Ask for a new one."),
+    "run-missing": FlawKind(MISSING, "A run that was logged is gone, and was not pruned.", "Restore it from a copy."),
+    "verdict-missing": FlawKind(MISSING, "A verdict that was logged is gone.", "Restore it from a copy."),
+    "hold-missing": FlawKind(MISSING, "A hold that was logged is gone; it still holds.", "Restore it from a copy."),
+    "release-missing": FlawKind(MISSING, "A release that was logged is gone, so its hold holds.", "Release it again."),
+    "baseline-missing": FlawKind(MISSING, "A choice of a baseline that was logged is gone.", "Restore it from a copy."),
+    "custody-not-logged": FlawKind(
+        WRONG, "A hold, a release or a baseline is not what was logged.", "Restore it from a copy."
+    ),
+    "tombstone-missing": FlawKind(MISSING, "A tombstone that was logged is gone.", "Restore it from a copy."),
+    "tombstone-differs": FlawKind(WRONG, "A tombstone is not what was logged.", "Restore it from a copy."),
+    "store-damaged": FlawKind(WRONG, "The description of the store was changed.", "Restore it from a copy."),
+    "stray": FlawKind(WRONG, "A file is no part of a store.", "Look what it is, and take it away."),
     "file-unknown": FlawKind(MISSING, "No run of the store made a file with these bytes.", "Ask where it comes from."),
     "file-differs": FlawKind(WRONG, "A run made a file of this name, with other bytes.", "Do not use the file."),
 }

@@ -114,6 +114,10 @@ class ObjectIndex:
         gone = known.difference(current)
         if gone:
             self.forget_packs()
+        for name in [name for name, index in self._packs.items() if index is None]:
+            # Its index was damaged, or not there, when it was met.
+            del self._packs[name]
+            self.damaged.pop(name, None)
 
         def change(db: sqlite3.Connection) -> None:
             for name, objects in new:

@@ -53,6 +53,7 @@ if TYPE_CHECKING:
     from reenact.store.objects import ObjectReader
     from reenact.store.publishing import Ready
     from reenact.store.repacking import Packed
+    from reenact.store.scrub import Scrubber
     from reenact.store.sweep import Dead, Sweep
 
 __all__ = ["FORMAT", "Store", "open_store"]
@@ -151,6 +152,12 @@ class Store:
         from reenact.store.sweep import Sweep  # noqa: PLC0415 - most who open a store do not sweep it
 
         return Sweep(self.backend, self._index, mark, gone=gone)
+
+    def scrubber(self, backend: Backend, *, content: bool) -> Scrubber:
+        """Prepare to hash what is stored of objects, read through a backend; see :class:`reenact.store.scrub.Scrubber`."""
+        from reenact.store.scrub import Scrubber  # noqa: PLC0415 - same
+
+        return Scrubber(backend, self._index, content=content)
 
     def repack(self, packs: Iterable[Packed]) -> tuple[list[str], list[str], int]:
         """Write what is needed of packs into new ones; see :func:`reenact.store.repacking.repack`.
@@ -318,7 +325,7 @@ def _described(backend: Backend, encrypt_to: Sequence[str], *, create: bool) -> 
 
 def _create(backend: Backend, encrypt_to: Sequence[str]) -> bytes:
     """Make a store, or lose to another process that does; give its description."""
-    from reenact import canonical  # noqa: PLC0415 - only where a store is made
+    from reenact import canonical, digests  # noqa: PLC0415 - only where a store is made
 
     store_id = _new_id()
     keys: dict[str, bytes] = {}
@@ -326,12 +333,14 @@ def _create(backend: Backend, encrypt_to: Sequence[str]) -> bytes:
         from reenact.store.crypt.unlocking import first_record  # noqa: PLC0415 - for encrypted stores only
 
         keys = first_record(store_id, encrypt_to)
-    description = {
+    description: dict[str, object] = {
         "format": FORMAT,
         "id": store_id,
         "digest_names": "keyed" if encrypt_to else "plain",
         "encryption": SCHEME if encrypt_to else None,
     }
+    # A changed byte must not make another store of it.
+    description["check"] = digests.of_bytes(canonical.dumps_plain(description))
     if isinstance(backend, FolderBackend):
         _make_folder(backend.location)
     # Keys are under the id of their store: whoever loses the race leaves none that could be taken for the winner's.

@@ -49,5 +49,5 @@ class EncryptedStoreIsADictionary(StoreIsADictionary):
                 os.environ[name] = value
 
 
-EncryptedStoreIsADictionary.TestCase.settings = settings(max_examples=12, stateful_step_count=15, deadline=None)
+EncryptedStoreIsADictionary.TestCase.settings = settings(max_examples=6, stateful_step_count=15, deadline=None)
 TestEncryptedStoreIsADictionary = EncryptedStoreIsADictionary.TestCase

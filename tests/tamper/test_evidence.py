@@ -357,6 +357,22 @@ def test_what_was_signed_before_a_revocation_holds_and_nothing_after(
     assert codes(settings, SECOND) == set()
 
 
+def test_other_commands_refuse_what_a_revoked_key_signed(settings: Settings, store: Store, tmp_path: Path) -> None:
+    from reenact.actions.opening import read_bundle
+    from reenact.errors import SignatureInvalid
+
+    old = revoked(settings, store)
+    assert read_bundle(store, RunId(FIRST)).run_id == FIRST
+    thief = old_signer(store, old, tmp_path)
+    made = resign(store, FIRST, thief)
+    with pytest.raises(SignatureInvalid, match="revoked"):
+        read_bundle(store, RunId(FIRST))
+    log_run(store, made, thief)
+    with pytest.raises(SignatureInvalid, match="revoked"):
+        read_bundle(store, RunId(FIRST))
+    assert read_bundle(store, RunId(SECOND)).run_id == SECOND
+
+
 def test_a_revocation_from_an_earlier_entry_on(settings: Settings, store: Store) -> None:
     revoked(settings, store, from_entry=2)
     assert codes(settings, SECOND) == {"key-revoked"}

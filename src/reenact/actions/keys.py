@@ -12,7 +12,16 @@ from reenact import atomic, clock
 from reenact.actions.checkpointing import make_checkpoint
 from reenact.actions.logview import LogView
 from reenact.actions.opening import opened
-from reenact.actions.sealing import SealWith, announce, append, own_folder, seal_with, signers
+from reenact.actions.sealing import (
+    SealWith,
+    announce,
+    append,
+    key_places,
+    own_folder,
+    own_signers,
+    seal_with,
+    signers,
+)
 from reenact.actions.trusting import load_trust, trust_path
 from reenact.digests import PREFIX, Digest
 from reenact.errors import SettingsError, StoreError, UsageError
@@ -20,7 +29,7 @@ from reenact.seal.keyring import RETIRE, REVOKE, KeyState
 from reenact.seal.log import Entry
 from reenact.seal.pem import Algorithm, PemSigner, load_private, load_public, new_private
 from reenact.seal.public import PublicKey
-from reenact.seal.registry import own_key_path
+from reenact.seal.registry import OWN, own_key_path
 from reenact.settings import Settings
 from reenact.store.opening import Store
 
@@ -77,11 +86,18 @@ def _facts(key_id: str, state: KeyState, owner: str | None, signs_here: bool) ->
 
 
 def _ours(store: Store, settings: Settings) -> set[str]:
-    """Give the ids of the keys that sign here; none where that cannot be told without a passphrase or a device."""
+    """Give the ids of the keys that sign here; none where that cannot be told, and no key is made to tell."""
+    how = seal_with(settings)
+
+    def is_there(spec: str) -> bool:
+        paths = [own_key_path(folder, store.id, spec) for folder in key_places(store.location)] if spec in OWN else []
+        return not paths or any(map(os.path.exists, paths))
+
     try:
-        return {signer.public.key_id for signer in signers(store, seal_with(settings))}
+        found = own_signers(store, how._replace(signers=tuple(filter(is_there, how.signers))))
     except (StoreError, SettingsError):
         return set()
+    return {signer.public.key_id for signer in found}
 
 
 def new_key(settings: Settings, path: str, algorithm: Algorithm, passphrase: bytes | None) -> KeyFacts:

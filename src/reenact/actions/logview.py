@@ -10,7 +10,9 @@ from collections.abc import Callable, Iterable, Iterator
 from functools import cached_property
 from typing import Final
 
-from reenact.digests import Digest
+import msgspec
+
+from reenact.digests import Digest, of_bytes
 from reenact.errors import IntegrityError, KeyAbsent, SignatureInvalid, ValueDamaged
 from reenact.model.statement import PAYLOAD_TYPE
 from reenact.seal import note as notes
@@ -30,6 +32,18 @@ __all__ = ["LogView"]
 _STALE: Final = frozenset({"key-revoked", "key-retired", "key-not-yet", "key-untrusted", "witness-missing"})
 _NEAR: Final = 512
 """Entries looked at around where the time says one should be, before all are."""
+
+
+class _When(msgspec.Struct, frozen=True):
+    """The times a bundle or a verdict says."""
+
+    timestamp: str | None = None
+    ended_at: str | None = None
+    judged_at: str | None = None
+
+
+class _Times(msgspec.Struct, frozen=True):
+    predicate: _When
 
 
 class LogView:
@@ -129,6 +143,16 @@ class LogView:
     def open(self, envelope: bytes, index: int | None) -> Signed:
         """Judge an envelope with the keys that counted at its place in the log; see :func:`open_envelope`."""
         return open_envelope(envelope, PAYLOAD_TYPE, self.keyring, index, self._trust)
+
+    def ended(self, envelope: bytes, payload: bytes) -> tuple[Flaw, ...]:
+        """Say why an envelope whose signature holds is not believed: all its keys had come to their end when it was logged.
+
+        What the log does not know is judged as if it were logged now.
+        """
+        predicate = msgspec.json.decode(payload, type=_Times).predicate
+        kind, about = ("verdict", predicate.judged_at) if predicate.judged_at else ("run", predicate.ended_at)
+        index = self.find(of_bytes(payload), kind, about or predicate.timestamp or "")
+        return self.open(envelope, self.size if index is None else index).flaws
 
     def owners(self, signers: Iterable[str]) -> tuple[str, ...]:
         """Name whose keys some are, as the trust file has it."""

@@ -8,7 +8,7 @@ from functools import cache
 from typing import TYPE_CHECKING, NamedTuple
 
 from reenact import atomic, clock
-from reenact.errors import KeyAbsent, SignerUnavailable, StoreError, UsageError
+from reenact.errors import KeyAbsent, SignatureInvalid, SignerUnavailable, StoreError, UsageError
 from reenact.ids import RunId
 from reenact.store.description import is_remote, private_base, read_description, temporary
 
@@ -34,6 +34,7 @@ __all__ = [
     "log_record",
     "logged_statements",
     "own_folder",
+    "own_signers",
     "prepare_sealing",
     "put_sealed",
     "removed_runs",
@@ -101,15 +102,19 @@ def signers(store: Store, how: SealWith = SealWith()) -> list[Signer]:  # noqa: 
         StoreError: a key cannot be read or made, or the store cannot be written.
         SettingsError: the settings name no signer.
     """
-    from reenact.seal import registry  # noqa: PLC0415 - late, like all of sealing
-
-    place = registry.SignerPlace(
-        cache(lambda: own_folder(store)), store.id, how.root, how.public_keys, how.timeout_seconds, os.environ
-    )
-    found = registry.signers(how.signers, place)
+    found = own_signers(store, how)
     for signer in found:
         announce(store, signer.public, signer)
     return found
+
+
+def own_signers(store: Store, how: SealWith) -> list[Signer]:
+    """Give those who sign for a store without telling the store of them; otherwise as :func:`signers`."""
+    from reenact.seal import registry  # noqa: PLC0415 - late, like all of sealing
+
+    folder = cache(lambda: own_folder(store))
+    place = registry.SignerPlace(folder, store.id, how.root, how.public_keys, how.timeout_seconds, os.environ)
+    return registry.signers(how.signers, place)
 
 
 def own_folder(store: Store) -> str:
@@ -400,9 +405,10 @@ def check_signature(store: Store, envelope: bytes) -> tuple[bytes, str]:
     """Check an envelope against the public keys the store knows; give its payload and the id of the key.
 
     Raises:
-        SignatureInvalid: it is malformed, or not signed by any of them.
+        SignatureInvalid: it is malformed, not signed by any of them, or only by one that was retired or revoked before.
     """
     from reenact.model.statement import PAYLOAD_TYPE  # noqa: PLC0415 - late, like all of sealing
+    from reenact.seal.keyring import RETIRE, REVOKE  # noqa: PLC0415 - same
     from reenact.seal.public import PublicKey as Key  # noqa: PLC0415
     from reenact.seal.verify import verify  # noqa: PLC0415
 
@@ -412,7 +418,15 @@ def check_signature(store: Store, envelope: bytes) -> tuple[bytes, str]:
         except (KeyAbsent, ValueError):  # ValueError: what the envelope names cannot be the id of a key
             return None
 
-    return verify(envelope, PAYLOAD_TYPE, find)
+    payload, key_id = verify(envelope, PAYLOAD_TYPE, find)
+    endings = tuple(f'"event":"{event}"'.encode() for event in (RETIRE, REVOKE))
+    if any(ending in entry for _, entry in store.keys.events() for ending in endings):
+        from reenact.actions.logview import LogView  # noqa: PLC0415 - only where some key has come to its end
+
+        flaws = LogView(store).ended(envelope, payload)
+        if flaws:
+            raise SignatureInvalid(flaws[0].message)
+    return payload, key_id
 
 
 def removed_runs(store: Store) -> dict[str, str]:

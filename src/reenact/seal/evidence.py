@@ -107,18 +107,15 @@ def entry_flaws(data: bytes, index: int, keyring: Keyring, trust: Trust | None) 
         return entry, [Flaw("entry-signature", message)]
     if entry.index != index:
         return entry, [Flaw("entry-moved", f"entry {index} was signed as entry {entry.index}")]
+    if entry.kind == "key":
+        return entry, []  # whether the key that says it has a say is for the keyring; if not, it counts for nothing
     flaw = keyring.flaw_at(entry.key_id, index)
-    if flaw is not None and not _ends_itself(entry):
+    if flaw is not None:
         return entry, [flaw]
-    if trust is not None and keyring.owner(entry.key_id) is None and entry.kind != "key":
+    if trust is not None and keyring.owner(entry.key_id) is None:
         message = f"entry {index} is signed by {entry.key_id[:12]}, which the trust file does not name"
         return entry, [Flaw("key-untrusted", message)]
     return entry, []
-
-
-def _ends_itself(entry: Entry) -> bool:
-    """Tell whether a key signs its own revocation, which it no longer counts at."""
-    return entry.kind == "key" and entry.subject == entry.key_id
 
 
 def neighbour_flaws(before: bytes | None, entry: Entry, index: int) -> list[Flaw]:

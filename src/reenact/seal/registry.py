@@ -11,11 +11,12 @@ from reenact.errors import SettingsError, SignerUnavailable, StoreError
 from reenact.seal.interface import Signer
 from reenact.seal.keys import load_signing_key, read_secret
 
-__all__ = ["PASSPHRASE", "SignerPlace", "own_key_path", "signers"]
+__all__ = ["OWN", "PASSPHRASE", "SignerPlace", "own_key_path", "signers"]
 
 PASSPHRASE: Final = "REENACT_KEY_PASSPHRASE"  # noqa: S105 - the name of one
 """The variable with the passphrase of encrypted key files."""
-_OWN: Final = {"ed25519": "{}.pem", "p256": "{}.p256.pem"}
+OWN: Final = {"ed25519": "{}.pem", "p256": "{}.p256.pem"}
+"""The files of a user's own keys for a store."""
 
 
 class SignerPlace(NamedTuple):
@@ -34,7 +35,7 @@ class SignerPlace(NamedTuple):
 
 def own_key_path(folder: str, store_id: str, algorithm: str) -> str:
     """Name the file of this user's own key of a kind for a store."""
-    return os.path.join(folder, _OWN[algorithm].format(store_id))
+    return os.path.join(folder, OWN[algorithm].format(store_id))
 
 
 def signers(specs: tuple[str, ...], place: SignerPlace) -> list[Signer]:

@@ -211,9 +211,9 @@ class FileStates:
 
     def listed(self, actor: str, path: str) -> None:
         """A folder's names are read. Names that the run made itself do not count."""
-        key = (actor, path, "l")
+        key = (actor, path, "l", len(self.made))
         if key in self._done:
-            return  # a folder is read until nothing more comes
+            return  # a folder is read until nothing more comes; what is made meanwhile may be listed
         self._done.add(key)
         self._look_again()
         where, state = self._walk(path, follow=False)

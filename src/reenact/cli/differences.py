@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
@@ -16,6 +17,9 @@ __all__ = ["level_words", "output_lines", "policy_words"]
 
 _VALUE_CHARACTERS: Final = 40
 """Of a value, in a table for people; --json has all of it."""
+_SHOWN_IDENTICAL: Final = 20
+_SHOWN_OTHERS: Final = 200
+_ALWAYS_SHOWN: Final = frozenset({"exit-code", "stdout", "stderr"})
 _MARKS: Final = {"changed": "~", "added": "+", "removed": "-"}
 
 
@@ -27,10 +31,15 @@ def level_words(output: OutputJudgement) -> str:
 
 
 def output_lines(outputs: Sequence[OutputJudgement], comparisons: Mapping[str, Comparison]) -> Iterator[str]:
-    """Give the lines for all outputs: first one for each, then what differs in each."""
-    rows = [(level_words(o), printable(o.name), _change(o.recorded, o.got), _differences(o)) for o in outputs]
+    """Give the lines for outputs: first one for each, then what differs in each; of many alike the rest is only counted."""
+    shown = _chosen(outputs)
+    rows = [(level_words(o), printable(o.name), _change(o.recorded, o.got), _differences(o)) for o in shown]
     yield from aligned(rows, indent="  ")
-    for output in outputs:
+    left_out = Counter(o.verdict == "identical" for o in outputs) - Counter(o.verdict == "identical" for o in shown)
+    for identical, number in sorted(left_out.items()):
+        what = "identical" if identical else "not identical"
+        yield f"  … and {number:,} more, {what}; --json has them all"
+    for output in shown:
         details = [*_relaxed(output), *_details(comparisons.get(output.name), output)]
         if output.hint:
             details.append(f"hint: {output.hint}")
@@ -38,6 +47,18 @@ def output_lines(outputs: Sequence[OutputJudgement], comparisons: Mapping[str, C
             yield ""
             yield f"  {printable(output.name)}"
             yield from (f"    {line}".rstrip() for line in details)
+
+
+def _chosen(outputs: Sequence[OutputJudgement]) -> list[OutputJudgement]:
+    """Choose those that are shown, in their order: identical ones give way to others."""
+    room = {True: _SHOWN_IDENTICAL, False: _SHOWN_OTHERS}
+    chosen = []
+    for output in outputs:
+        identical = output.verdict == "identical" and output.name not in _ALWAYS_SHOWN
+        room[identical] -= 1
+        if room[identical] >= 0:
+            chosen.append(output)
+    return chosen
 
 
 def _differences(output: OutputJudgement) -> str:

@@ -12,6 +12,7 @@ from pathlib import Path
 import pytest
 
 from reenact.store.access import Access, connect, spared
+from reenact.store.backends.ahead import AheadBackend
 from reenact.store.backends.cache import CachingBackend
 from reenact.store.backends.encrypted import EncryptedBackend
 from reenact.store.backends.folder import FolderBackend
@@ -93,6 +94,12 @@ class TestListed(BackendContract):
     @pytest.fixture
     def backend(self) -> Backend:
         return ListedBackend(MemoryBackend())
+
+
+class TestAhead(BackendContract):
+    @pytest.fixture
+    def backend(self) -> Backend:
+        return AheadBackend(MemoryBackend())
 
 
 class TestThrottled(BackendContract):

@@ -30,7 +30,8 @@ class Access(NamedTuple):
     requests_at_once: int = 16
     """Most requests to a bucket under way at a time."""
     looks_ahead: bool = True
-    """Whether a listing may answer for what is asked one by one, for a minute. Not for who deletes by the answers."""
+    """Whether a listing may answer for what is asked one by one, for a minute, and values in a row be read before they are
+    asked for. Not for who deletes by the answers."""
 
 
 def connect(url: str, access: Access) -> Backend:
@@ -69,11 +70,12 @@ def spared(backend: Backend, access: Access, cache: str) -> Backend:
         access: What was chosen.
         cache: This host's folder for derived files of the store.
     """
-    from reenact.store.backends.cache import CachingBackend  # noqa: PLC0415 - only for stores in buckets
+    from reenact.store.backends.ahead import AheadBackend  # noqa: PLC0415 - only for stores in buckets
+    from reenact.store.backends.cache import CachingBackend  # noqa: PLC0415
     from reenact.store.backends.listed import ListedBackend  # noqa: PLC0415
 
     if access.looks_ahead:
-        backend = ListedBackend(backend)
+        backend = AheadBackend(ListedBackend(backend))
     if access.cache_max_bytes:
         backend = CachingBackend(backend, os.path.join(cache, "values"), access.cache_max_bytes)
     return backend

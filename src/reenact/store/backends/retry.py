@@ -12,6 +12,7 @@ import os
 import random
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Final, TypeVar
 
 from reenact.atomic import AnyPath
@@ -27,6 +28,8 @@ _T = TypeVar("_T")
 _FIRST_SECONDS: Final = 0.1
 _LONGEST_SECONDS: Final = 10.0
 _BLOCK_BYTES: Final = 4 << 20
+_ABREAST: Final = 4
+"""Values of a group put at a time."""
 
 _chance: Final = random.SystemRandom().random
 """Not the shared generator, which a program that uses this package may have seeded: hosts would then wait in step."""
@@ -70,8 +73,15 @@ class RetryingBackend(ForwardingBackend):
         return self._patiently(attempt)
 
     def put_group(self, before: Mapping[str, bytes], key: str, data: bytes) -> bool:
-        """See :class:`Backend`. Each value by itself: a group that failed half-way goes on where it was."""
-        return Backend.put_group(self, before, key, data)
+        """See :class:`Backend`. Each value by itself, those before abreast: a group that failed half-way goes on where it was."""
+        with ThreadPoolExecutor(min(_ABREAST, len(before)) or 1) as pool:
+            list(pool.map(self._put_own, before, before.values()))  # raises the first failure
+        return self.put_if_absent(key, data)
+
+    def _put_own(self, key: str, data: bytes) -> None:
+        if not self.put_if_absent(key, data) and self.get(key) != data:
+            self.delete(key)
+            self.put_if_absent(key, data)
 
     def put_file_if_absent(self, key: str, path: AnyPath) -> bool:
         """See :class:`Backend`."""

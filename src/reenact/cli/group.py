@@ -18,7 +18,7 @@ VERBS: Final = (
     *("attest", "keys", "log", "push", "pull"),
     *("scrub", "hold", "release", "prune"),
     "recipients",
-    *("explain", "baseline", "validate"),
+    *("explain", "baseline", "validate", "tolerate"),
 )
 """In the order of a first day with the program; the module :mod:`reenact.cli` has one of the same name for each."""
 

@@ -304,6 +304,7 @@ def _header(
         "labels": redactor.parameters(request.labels),
         "tolerances": _declared(settings),
         "environment_mode": settings.capture.environment,
+        "facts_max_bytes": settings.compare.facts_max_bytes,
     }
 
 

@@ -29,6 +29,7 @@ from reenact.capture.classify import Classifier
 from reenact.capture.code import CodeObserver
 from reenact.capture.described import describe
 from reenact.capture.earlier import Earlier
+from reenact.capture.facts import TableReader
 from reenact.capture.freeze import Frozen, freeze, stream_of
 from reenact.capture.intake import Content, Intake
 from reenact.capture.journal import decode, reason_left
@@ -53,6 +54,8 @@ __all__ = ["Recording", "finish_run", "record"]
 _READ_BYTES: Final = 1 << 16
 _STORED_FOR: Final = frozenset({"b", "n", "p", "v"})
 """Records after which there may be bytes to store."""
+_WRITTEN: Final = frozenset({"c", "m"})
+"""Records of paths that are made or changed."""
 _GARBAGE_AFTER: Final = 200_000
 """Objects made and kept before the first look for garbage."""
 _STAT_SENSITIVE: Final = frozenset({"git", "uv", "hg", "rsync", "make", "gmake", "ninja"})
@@ -132,6 +135,7 @@ def _record(recording: Recording, ends: RecorderEnds) -> dict[str, Any]:
     poll = select.poll()
     poll.register(ends.wake, select.POLLIN)
     code: CodeObserver | None = None
+    tables: TableReader | None = None
     while observation.ended_ns is None:
         poll.poll()
         supervised = bool(os.read(ends.wake, 1 << 16))
@@ -148,9 +152,12 @@ def _record(recording: Recording, ends: RecorderEnds) -> dict[str, Any]:
                     pointers=Pointers(observation.header).means,
                 )
                 code = CodeObserver(observation.header["root"])
+                tables = TableReader(observation.header.get("facts_max_bytes", 0))
                 if recording.as_described is None:
                     code.start()
                     os_packages.prepare(os.fspath(store.cache))
+            if entry[0] in _WRITTEN and tables is not None:
+                tables.notice(entry[1])
             if entry[0] in _STORED_FOR:
                 path = observation.paths[entry[2 if entry[0] == "b" else 1]]
                 if path.needed:
@@ -163,7 +170,7 @@ def _record(recording: Recording, ends: RecorderEnds) -> dict[str, Any]:
     if intake is None or writer is None or code is None:
         return {"error": "the journal is empty"}
     cut = "" if observation.ended_ns is not None else reason_left(recording.folder) or "the supervisor was killed"
-    bundle = finish_run(recording, store, writer, observation, intake, code, ends.prefix, cut)
+    bundle = finish_run(recording, store, writer, observation, intake, code, ends.prefix, cut, tables)
     return {
         "run_id": bundle.run_id,
         "summary": summary_line(bundle),
@@ -318,11 +325,13 @@ def finish_run(
     code: CodeObserver,
     prefix: str,
     cut: str,
+    tables: TableReader | None = None,
 ) -> Bundle:
     """Store the outputs, freeze the bundle, commit, seal, and remove the journal.
 
     Args:
         cut: Why the recording did not reach its end; empty when it did.
+        tables: Reads tables among the outputs; None for one that is not warm yet.
 
     Raises:
         StoreError: something cannot be stored; then there is no run, and its journal stays.
@@ -350,6 +359,8 @@ def finish_run(
     found.unobserved.update(
         {f"inputs[{name}].pointer.origin.version": reason for name, reason in pointers.unobserved.items()}
     )
+    tables = tables or TableReader(header.get("facts_max_bytes", 0))
+    tables.ask(made, lambda artifact: prefix + from_text(artifact.entry.path))
     changed = intake.changed | _changed_outside(observation, lstat)
     streams = _streams(recording.folder, header["streams"], intake, found)
     sealed = recording.environment_mode == "sealed"
@@ -378,6 +389,8 @@ def finish_run(
         first = _first_program(observation)
         observed_code, code_causes = code.finish(code_paths, header["argv"], cwd=header["cwd"], executable=first)
         found.unobserved.update({**causes, **code_causes})
+    made, fact_causes = tables.outputs()
+    found.unobserved.update(fact_causes)
     absent = "".join(f"{to_text(path)}\n" for path in sorted(observation.absent))
     parts = Frozen(
         inputs=found.artifacts,

@@ -19,6 +19,8 @@ __all__ = ["command"]
 
 _SHOWN = 40
 """Lines of a list for people before the rest is only counted; --json has them all."""
+_COLUMNS = 8
+"""Columns of a table, the same."""
 
 
 @verb(
@@ -51,6 +53,8 @@ def _lines(shown: ShownRun) -> Iterator[str]:
         ("outputs", [*bundle.outputs]),
     ):
         yield from _section(title, len(artifacts), [_artifact(a) for a in artifacts])
+    tables = [a for a in bundle.outputs if a.table is not None]
+    yield from _section("tables", len(tables), [_table(a) for a in tables])
     if looked := [a for a in bundle.inputs if a.kind == "data" and a.entry.need != "content"]:
         yield ""
         yield f"also listed or asked about: {count(len(looked), 'path')}; --json has them"
@@ -125,6 +129,16 @@ def _artifact(artifact: Artifact) -> tuple[str, ...]:
     if artifact.pointer is None:
         return access, f"{artifact.name}{note}", artifact.entry.type, "-"
     return access, f"{artifact.name}{note}", size(artifact.pointer.size_bytes), short_digest(artifact.pointer.digest)
+
+
+def _table(artifact: Artifact) -> tuple[str, ...]:
+    facts = artifact.table
+    if facts is None:
+        return artifact.name, "-", "-", "-"
+    columns = ", ".join(f"{name} {kind}" for name, kind in facts.columns[:_COLUMNS])
+    more = f", … and {len(facts.columns) - _COLUMNS} more" if len(facts.columns) > _COLUMNS else ""
+    rows = "-" if facts.rows is None else count(facts.rows, "row")
+    return artifact.name, rows, f"{columns}{more}", short_digest(facts.logical_digest)
 
 
 def _remark(remark: Hazard | Gap) -> tuple[str, ...]:

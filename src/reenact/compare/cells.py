@@ -28,6 +28,8 @@ _TINY: Final = 1e-300
 class Apart:
     """The rows in which two columns are not equal."""
 
+    unlike: Array
+    """For every row of the columns whether it is one of them (Arrow booleans, no nulls)."""
     rows: Array
     """Their numbers, ascending (Arrow integers)."""
     tolerated: Array
@@ -45,19 +47,20 @@ def compare_columns(recorded: Array, got: Array, tolerance: Tolerance | None) ->
     recorded, got = plain_array(recorded), plain_array(got)
     if recorded.type == got.type and recorded.equals(got):
         return None
-    pa, pc = arrow(), arrow_compute()
-    rows = pc.indices_nonzero(_unlike(recorded, got))
+    pc = arrow_compute()
+    unlike = _unlike(recorded, got)
+    rows = pc.indices_nonzero(unlike)
     if not len(rows):
         return None
     first, second = recorded.take(rows), got.take(rows)
     measured = _measured(first, second, tolerance)
     if measured is None:
-        return Apart(rows=rows, tolerated=pa.array([False] * len(rows)), delta=None, relative=None)
+        return Apart(unlike=unlike, rows=rows, tolerated=rows.is_null(), delta=None, relative=None)
     a, b, delta = measured
     magnitude = pc.max_element_wise(pc.abs(a), pc.abs(b))
     relative = pc.divide(pc.abs(delta), magnitude)
     tolerated = _tolerated(first, second, delta, relative, tolerance)
-    return Apart(rows=rows, tolerated=tolerated, delta=delta, relative=relative, magnitude=magnitude)
+    return Apart(unlike=unlike, rows=rows, tolerated=tolerated, delta=delta, relative=relative, magnitude=magnitude)
 
 
 def _unlike(recorded: Array, got: Array) -> Array:
@@ -65,12 +68,14 @@ def _unlike(recorded: Array, got: Array) -> Array:
     pc, types = arrow_compute(), arrow().types
     kind = recorded.type
     quick = types.is_integer(kind) or types.is_string(kind) or types.is_boolean(kind) or types.is_temporal(kind)
-    if kind == got.type and quick and not types.is_interval(kind):
-        unlike = pc.not_equal(recorded, got)
-        if not recorded.null_count and not got.null_count:
-            return unlike
-        return pc.fill_null(unlike, pc.not_equal(recorded.is_null(), got.is_null()))
-    return pc.not_equal(encoded(recorded), encoded(got))
+    if kind != got.type or types.is_interval(kind) or not (quick or types.is_floating(kind)):
+        return pc.not_equal(encoded(recorded), encoded(got))
+    unlike = pc.not_equal(recorded, got)
+    if types.is_floating(kind):
+        unlike = pc.and_not(unlike, pc.and_(pc.is_nan(recorded), pc.is_nan(got)))
+    if not recorded.null_count and not got.null_count:
+        return unlike
+    return pc.fill_null(unlike, pc.not_equal(recorded.is_null(), got.is_null()))
 
 
 def _measured(first: Array, second: Array, tolerance: Tolerance | None) -> tuple[Array, Array, Array] | None:
@@ -142,7 +147,8 @@ def _moments(*columns: Array) -> list[Array]:
 
 def _tolerated(first: Array, second: Array, delta: Array, relative: Array, tolerance: Tolerance | None) -> Array:
     pa, pc = arrow(), arrow_compute()
-    allowed = pa.array([False] * len(delta))
+    # As many times false; making an array of a list would look for pandas each time.
+    allowed = pc.is_in(delta, value_set=delta[:0])
     if tolerance is None:
         return allowed
     types, kind = pa.types, first.type

@@ -5,6 +5,7 @@ DuckDB's own hash of rows is used inside one connection only: it is not the same
 
 from __future__ import annotations
 
+import array
 from collections.abc import Iterator, Sequence
 from typing import Any, Final, Self
 
@@ -94,7 +95,7 @@ class Database:
         row = 0
         for batch in table.batches():
             arrays = [_put(batch.column(place), kind) for place, kind in zip(at, self._types, strict=True)]
-            numbers = pa.array(range(row, row + batch.num_rows), pa.int64())
+            numbers = _counted(row, batch.num_rows)
             row += batch.num_rows
             yield pa.RecordBatch.from_arrays([*arrays, numbers], schema=schema)
 
@@ -185,6 +186,12 @@ class Database:
         query = "SELECT r FROM apart WHERE s = ? ORDER BY r LIMIT ?"
         first, second = (self._connection.execute(query, [side, most]).fetchall() for side in (False, True))
         return [row for (row,) in first], [row for (row,) in second]
+
+
+def _counted(start: int, count: int) -> Any:  # noqa: ANN401 - an Arrow array
+    """Give `count` integers from `start` on."""
+    buffer = arrow().py_buffer(array.array("q", range(start, start + count)))
+    return arrow().Array.from_buffers(arrow().int64(), count, [None, buffer])
 
 
 def _identifier(name: str) -> str:

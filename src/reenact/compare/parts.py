@@ -2,13 +2,9 @@
 
 from __future__ import annotations
 
-import bz2
-import gzip
-import lzma
+import importlib
 import os
 import sys
-import tarfile
-import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import IO, Any, Final, Literal
@@ -117,6 +113,8 @@ def _first_line(error: BaseException) -> str:
 
 
 def _is_excel(path: str) -> bool:
+    import zipfile  # noqa: PLC0415 - only for such files
+
     try:
         with zipfile.ZipFile(path) as archive:
             return "xl/workbook.xml" in archive.namelist()
@@ -174,8 +172,8 @@ def _packed(path: str, name: str, prefix: str, kind: str, scratch: Scratch, dept
 def _unpacking(kind: str, path: str) -> IO[bytes] | Any:  # noqa: ANN401 - readers of several modules
     if kind == "zstd":
         return _zstd().open(path, "rb")
-    openers: dict[str, Callable[..., Any]] = {"gzip": gzip.open, "bzip2": bz2.open, "xz": lzma.open}
-    return openers[kind](path, "rb")
+    module = importlib.import_module({"gzip": "gzip", "bzip2": "bz2", "xz": "lzma"}[kind])
+    return module.open(path, "rb")
 
 
 def _zstd() -> Any:  # noqa: ANN401 - a module
@@ -199,6 +197,9 @@ def _archive(path: str, prefix: str, kind: str, scratch: Scratch, depth: int) ->
 
 
 def _members(path: str, kind: str, scratch: Scratch) -> Iterator[tuple[str, str]]:
+    import tarfile  # noqa: PLC0415 - only for such files
+    import zipfile  # noqa: PLC0415 - same
+
     if kind == "zip":
         with zipfile.ZipFile(path) as archive:
             for info in archive.infolist():

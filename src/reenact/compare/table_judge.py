@@ -187,7 +187,7 @@ class _Judge:
         )
 
     def _joined(self, database: Database, key: Sequence[str], *, numbered: bool) -> _Pairs:
-        tally = self._tally(database.columns)
+        tally = self._tally([name for name in database.columns if name not in key])
         pairs = _Pairs(database.columns, key, tally, self._bounds.examples)
         for batch in database.unlike_pairs(key, [n for n in database.columns if n not in key], numbered=numbered):
             pairs.add(batch)
@@ -267,6 +267,9 @@ class _Pairs:
         return self._alone
 
     def add(self, batch: Any) -> None:  # noqa: ANN401 - an Arrow batch
+        if not batch.column(0).null_count and not batch.column(1).null_count:
+            self._add_pairs(batch)
+            return
         pc = arrow_compute()
         no_a, no_b = batch.column(0).is_null(), batch.column(1).is_null()
         both = batch.filter(pc.invert(pc.or_(no_a, no_b)))

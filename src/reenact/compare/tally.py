@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import reduce
 from typing import Any, Final
 
 from reenact.compare.cells import Apart, compare_columns, text_of
@@ -79,11 +80,13 @@ class Tally:
                 self._count(column, apart, ignored=name in self._ignored)
                 if name not in self._ignored:
                     found[name] = apart
-        changed = [pc.filter(apart.rows, pc.invert(apart.tolerated)) for apart in found.values()]
-        unlike = [apart.rows for apart in found.values()]
-        rows = _distinct(changed)
+        if not found:
+            return
+        unlike = [apart.unlike for apart in found.values()]
+        changed = [pc.replace_with_mask(a.unlike, a.unlike, pc.invert(a.tolerated)) for a in found.values()]
+        rows = pc.indices_nonzero(reduce(pc.or_, changed))
         self.changed_rows += len(rows)
-        self.unlike_rows += len(_distinct(unlike))
+        self.unlike_rows += pc.sum(reduce(pc.or_, unlike)).as_py()
         if len(rows):
             self._keep_examples(rows, recorded, got, found, place, ranks)
 
@@ -176,12 +179,6 @@ class Tally:
                     Relaxation(kind="ignored", column=name, values=column.ignored, detail="the column does not count")
                 )
         return found
-
-
-def _distinct(parts: list[Array]) -> Array:
-    if not parts:
-        return arrow().array([], arrow().uint64())
-    return parts[0] if len(parts) == 1 else arrow_compute().unique(arrow().concat_arrays(parts))
 
 
 def _greater(first: float | None, second: float | None) -> float | None:

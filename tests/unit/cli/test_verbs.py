@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 
 from reenact.cli.main import main
+from reenact.digests import Digest
+from reenact.model.artifact import TableFacts
 from reenact.model.bundle import Capture, Determinism, Gap, Hazard
 from reenact.model.code import Code
 from reenact.store.opening import Store, open_store
@@ -211,3 +213,13 @@ def test_init_says_what_it_made(say: Any) -> None:
         ["signing", "key"],
     ]
     assert say("init")[1].count("there already") == 3
+
+
+def test_tables_are_shown_with_rows_columns_and_types(store: Store, say: Any) -> None:
+    digest = Digest("sha256:" + "a" * 64)
+    table = TableFacts(rows=1000, columns=tuple((f"c{n}", "integer") for n in range(9)), logical_digest=digest)
+    add_run(store, 1, outputs=(artifact("out.csv", b"out", "created", table=table),))
+    lines = say("show", "latest")[1].splitlines()
+    at = lines.index("tables (1)")
+    columns = ", ".join(f"c{n} integer" for n in range(8))
+    assert lines[at + 1] == f"  out.csv  1,000 rows  {columns}, … and 1 more  aaaaaaaaaaaa"

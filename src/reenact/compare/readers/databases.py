@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 import base64
-import sqlite3
 from collections.abc import Iterator, Mapping
 from contextlib import closing
-from typing import Any, Final
-from urllib.parse import quote
+from typing import TYPE_CHECKING, Any, Final
 
 from reenact.compare.libraries import arrow, duck
 from reenact.compare.logical_digest import json_field
 from reenact.compare.readers.records import canonical_value
 from reenact.compare.tables import BATCH_ROWS, Table, batches_of
+
+if TYPE_CHECKING:
+    import sqlite3
 
 __all__ = ["read_duckdb", "read_sqlite", "reader_of"]
 
@@ -24,6 +25,9 @@ def _identifier(name: str) -> str:
 
 
 def _sqlite(path: str) -> sqlite3.Connection:
+    import sqlite3  # noqa: PLC0415 - only for such files
+    from urllib.parse import quote  # noqa: PLC0415 - same
+
     # immutable: neither locks nor a journal are looked for; what is in a journal beside it is not in the file.
     # Whoever takes the batches may do so from any thread, but from one at a time.
     connection = sqlite3.connect(f"file:{quote(path)}?mode=ro&immutable=1", uri=True, check_same_thread=False)

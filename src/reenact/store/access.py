@@ -40,8 +40,7 @@ def connect(url: str, access: Access) -> Backend:
     Raises:
         StoreError: there can be no connection, for the reason given.
     """
-    from reenact.store.backends.listed import ListedBackend  # noqa: PLC0415 - only for stores in buckets
-    from reenact.store.backends.object_store import ObjectStoreBackend  # noqa: PLC0415
+    from reenact.store.backends.object_store import ObjectStoreBackend  # noqa: PLC0415 - only for stores in buckets
     from reenact.store.backends.relay import RelayedBackend  # noqa: PLC0415
     from reenact.store.backends.remote import RemoteBackend  # noqa: PLC0415
     from reenact.store.backends.retry import RetryingBackend  # noqa: PLC0415
@@ -57,9 +56,7 @@ def connect(url: str, access: Access) -> Backend:
         return RelayedBackend(url, patience_seconds=patience, pace_bytes=access.max_rate_bytes)
 
     connection = RemoteBackend(direct, relayed)
-    throttled = ThrottledBackend(connection, pace, access.requests_at_once, files=False)
-    # Looking ahead goes by the names that the place lists, so it comes before those are translated.
-    return ListedBackend(RetryingBackend(throttled, patience))
+    return RetryingBackend(ThrottledBackend(connection, pace, access.requests_at_once, files=False), patience)
 
 
 def spared(backend: Backend, access: Access, cache: str) -> Backend:

@@ -149,6 +149,10 @@ class Backend(Protocol):
         """Give the names directly in a folder (values and folders alike), sorted; empty when there is no such folder."""
         ...
 
+    def refresh(self, key: str) -> None:  # noqa: ARG002 - for those that keep something
+        """Forget what was kept of a value on the way here: it does not fit together, so another may have taken its place."""
+        return
+
     def delete(self, key: str) -> None:
         """Delete a value; nothing happens when there is none. Only the sweep of unreferenced values may call this."""
         ...

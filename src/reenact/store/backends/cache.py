@@ -84,6 +84,11 @@ class CachingBackend(ForwardingBackend):
             return self.inner.get_range(key, offset, length)
         return self._through(check_key(key), f"{offset}-{length}", lambda: self.inner.get_range(key, offset, length))
 
+    def refresh(self, key: str) -> None:
+        """See :class:`Backend`."""
+        self._forget(key)
+        self.inner.refresh(key)
+
     def delete(self, key: str) -> None:
         """See :class:`Backend`."""
         self._forget(key)

@@ -173,6 +173,13 @@ class EncryptedBackend(Backend):
         return renewed
 
     def _header(self, key: str, hidden: str) -> ValueCipher:
+        try:
+            return self._read_header(key, hidden)
+        except ValueDamaged:
+            self.inner.refresh(hidden)
+            return self._read_header(key, hidden)
+
+    def _read_header(self, key: str, hidden: str) -> ValueCipher:
         header = self.inner.get_range(hidden, 0, HEADER_BYTES)
         return open_header(self._ring_for(key, header), key, header)
 
@@ -191,7 +198,7 @@ class EncryptedBackend(Backend):
         return stored if _is_open(key) else open_value(self._ring_for(key, stored), key, stored)
 
     def get_range(self, key: str, offset: int, length: int) -> bytes:
-        """See :class:`Backend`. Reads and checks the chunks that hold the range, and the last one where the range ends there."""
+        """See :class:`Backend`. Reads and checks the chunks that hold the range."""
         if _is_open(key):
             return self.inner.get_range(self._hide(key), offset, length)
         return self._found(key, lambda hidden: self._range(key, hidden, offset, length))
@@ -229,6 +236,11 @@ class EncryptedBackend(Backend):
         if _is_open(folder):
             return hidden
         return sorted(name for part in hidden if (name := self._names.reveal_part(part, folder)) is not None)
+
+    def refresh(self, key: str) -> None:
+        """See :class:`Backend`."""
+        self._forget(key)
+        self.inner.refresh(self._hide(key))
 
     def delete(self, key: str) -> None:
         """See :class:`Backend`."""
@@ -282,7 +294,7 @@ class EncryptedBackend(Backend):
             try:
                 return self._chunks(cipher, key, hidden, offset, length)
             except ValueDamaged:
-                self._forget(key)
+                self.refresh(key)
                 if attempt == _ATTEMPTS - 1:
                     raise
         raise AssertionError("unreachable")

@@ -69,6 +69,10 @@ class ForwardingBackend(Backend):
         """See :class:`Backend`."""
         return self.inner.names(folder)
 
+    def refresh(self, key: str) -> None:
+        """See :class:`Backend`."""
+        self.inner.refresh(key)
+
     def delete(self, key: str) -> None:
         """See :class:`Backend`."""
         self.inner.delete(key)

@@ -12,6 +12,9 @@ from pathlib import Path
 import pytest
 
 from reenact.errors import StoreKeysChanged, StoreLocked, UsageError
+from reenact.store.backends.cache import CachingBackend
+from reenact.store.backends.encrypted import EncryptedBackend
+from reenact.store.backends.memory import MemoryBackend
 from reenact.store.crypt import age
 from reenact.store.crypt.audience import Audience, audience, change
 from reenact.store.crypt.identities import own_recipient
@@ -277,3 +280,24 @@ def test_what_killed_renewals_left_is_deleted_in_time(store: Store) -> None:
         os.utime(folder / name, (time.time() - age_seconds,) * 2)
     assert store.sealed.discard_unfinished() == 1
     assert sorted(os.listdir(folder)) == [".tmp-other", ".tmp-renew-2-b.sealed"]
+
+
+def test_copies_kept_on_this_host_do_not_hide_what_was_renewed_elsewhere(tmp_path: Path) -> None:
+    """The header of before is at hand, the chunks of before are not, or the other way round."""
+    place = MemoryBackend()
+    ring = new_key_ring("00000000-0000-4000-8000-000000000001")
+    newer = ring.with_new_epoch()
+    content = os.urandom(300_000)
+    EncryptedBackend(place, ring, str(tmp_path / "a")).put_if_absent("k", content)
+
+    def elsewhere(folder: str) -> EncryptedBackend:
+        copies = CachingBackend(place, str(tmp_path / folder), 1 << 30)
+        return EncryptedBackend(copies, newer, str(tmp_path / "b"))
+
+    readers = [elsewhere("copies"), elsewhere("copies")]
+    assert readers[0].get_range("k", 0, 10) == content[:10]
+    assert EncryptedBackend(place, newer, str(tmp_path / "c")).renew("k")
+    for reader in (*readers, elsewhere("copies")):
+        assert reader.get_range("k", 200_000, 10) == content[200_000:200_010]
+        assert reader.get_range("k", 0, 10) == content[:10]
+        assert reader.get("k") == content

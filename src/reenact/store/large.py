@@ -8,13 +8,22 @@ from reenact.store.forms import HEADER_BYTES, RAW, encode_header
 from reenact.store.spool import Spool, write_all
 from reenact.store.worker import Buffers, Worker
 
-__all__ = ["RawObject", "object_key"]
+__all__ = ["RawObject", "named_object", "object_key"]
 
 
 def object_key(digest: bytes) -> str:
     """Give the key of the object with a raw digest, when it is in a file of its own."""
     name = digest.hex()
     return f"objects/{name[:2]}/{name[2:]}"
+
+
+def named_object(key: str) -> bytes | None:
+    """Give the raw digest of the object whose file a key is; None where it is not one."""
+    try:
+        raw = bytes.fromhex("".join(key.split("/")[1:]))
+    except ValueError:
+        return None
+    return raw if len(raw) == 32 and object_key(raw) == key else None  # noqa: PLR2004 - SHA-256
 
 
 class RawObject:

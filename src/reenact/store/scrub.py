@@ -19,7 +19,7 @@ from reenact.store.bases import Bases
 from reenact.store.forms import DELTA, LONGEST_HEADER_BYTES, SEGMENTS, Malformed, decode_header
 from reenact.store.index import ObjectIndex
 from reenact.store.interface import Backend
-from reenact.store.large import object_key
+from reenact.store.large import named_object
 from reenact.store.locate import places_of
 from reenact.store.packs import FOLDER as PACKS
 from reenact.store.packs import PACK_MAGIC, PackIndex, Record, index_key, pack_key
@@ -166,12 +166,8 @@ class Scrubber:
 
 
 def _named(key: str) -> tuple[Digest, ...]:
-    """Give the object whose file a key is; none where it is not one."""
-    try:
-        raw = bytes.fromhex("".join(key.split("/")[1:]))
-    except ValueError:
-        return ()
-    return (digests.from_raw(raw),) if len(raw) == 32 and object_key(raw) == key else ()  # noqa: PLR2004 - SHA-256
+    raw = named_object(key)
+    return () if raw is None else (digests.from_raw(raw),)
 
 
 def _digest(backend: Backend, key: str) -> str:

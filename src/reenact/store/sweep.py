@@ -28,7 +28,7 @@ from reenact.store.closure import closure
 from reenact.store.forms import Malformed
 from reenact.store.index import ObjectIndex
 from reenact.store.interface import Backend, Listed
-from reenact.store.large import object_key
+from reenact.store.large import named_object, object_key
 from reenact.store.leases import CONDEMNED, WRITERS, Lease, Leases, describe_process, is_gone
 from reenact.store.packs import FOLDER as PACKS
 from reenact.store.packs import PackIndex, index_key, pack_key
@@ -87,7 +87,7 @@ def survey(
         StoreError: the store cannot be read.
     """
     found = _Surveyor(backend, now - grace_seconds)
-    files = {raw: entry for entry in backend.listing(f"{OBJECTS}/") if (raw := _digest_of(entry.key)) is not None}
+    files = {raw: entry for entry in backend.listing(f"{OBJECTS}/") if (raw := named_object(entry.key)) is not None}
     needed = _needed(backend, marked, {raw: entry.size_bytes for raw, entry in files.items()})
     packs, unreadable = found.packs(needed)
     loose = [entry for raw, entry in files.items() if raw not in needed]
@@ -137,15 +137,6 @@ class _Surveyor:
         return packs, unreadable
 
 
-def _digest_of(key: str) -> bytes | None:
-    """Give the raw digest of the object a key is for; None for what is no object's key."""
-    try:
-        raw = bytes.fromhex("".join(key.split("/")[1:]))
-    except ValueError:
-        return None
-    return raw if len(raw) == 32 and object_key(raw) == key else None  # noqa: PLR2004 - SHA-256
-
-
 def _needed(backend: Backend, marked: AbstractSet[Digest], files: dict[bytes, int]) -> set[bytes]:
     def base_of(digest: Digest) -> Digest | None:
         raw = digests.to_raw(digest)
@@ -168,7 +159,9 @@ def _needed(backend: Backend, marked: AbstractSet[Digest], files: dict[bytes, in
 
 def _deltas_first(backend: Backend, entries: Iterable[Listed]) -> list[Dead]:
     """Order dead objects so that none is left whose base is gone: a writer could take it for whole."""
-    sizes = {raw: Dead(entry.key, entry.size_bytes) for entry in entries if (raw := _digest_of(entry.key)) is not None}
+    sizes = {
+        raw: Dead(entry.key, entry.size_bytes) for entry in entries if (raw := named_object(entry.key)) is not None
+    }
     bases: dict[bytes, bytes] = {}
     for raw, value in sizes.items():
         try:
@@ -284,7 +277,7 @@ class Sweep:
         marked = self._mark()
         keys = frozenset(value.key for value in self._keys)
         now = survey(self._backend, marked, now=float("inf"))
-        spared = {key for key in keys if (raw := _digest_of(key)) is not None and raw in now.needed}
+        spared = {key for key in keys if (raw := named_object(key)) is not None and raw in now.needed}
         for key in now.unreadable:
             # It could be read when it was condemned; what is in it is not known any more.
             spared.update(keys_of_pack(key.rpartition("/")[2].removesuffix(".idx")))

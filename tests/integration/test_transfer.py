@@ -25,7 +25,7 @@ from tests.servers.gateway import Bucket
 from tests.shelf import edited, table
 
 RUNS = 8
-KILLS = 40
+KILLS = 20
 
 
 def fill(store: Store, rows: int) -> None:

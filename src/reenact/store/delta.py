@@ -156,6 +156,7 @@ class SegmentCoder:
         self._mode: Mode = "dense"
         self._left = 0
         self._share: float | None = None
+        self._last: tuple[bytes | None, Coded] = (None, Coded(b"", ()))
 
     def code(self, content: bytes, known: bytes, ranges: tuple[Range, ...]) -> Coded:
         """Compress one.
@@ -169,7 +170,7 @@ class SegmentCoder:
             Corrupt: what was compressed does not decompress to the same.
         """
         if len(known) < LEAST_PREFIX_BYTES:
-            return self._checked(content, b"", Coded(prefix.compress(content, b"", "plain", self._effort), ()))
+            return self._by_itself(content)
         mode = self._mode
         frame = self._frame(content, known, mode)
         share = len(frame) / len(content)
@@ -180,6 +181,13 @@ class SegmentCoder:
         if mode == "plain":
             known, ranges = b"", ()
         return self._checked(content, known, Coded(frame, ranges))
+
+    def _by_itself(self, content: bytes) -> Coded:
+        """Compress a segment that stands by itself; one that is as the last such one, as in a hole, is not compressed again."""
+        if content != self._last[0]:
+            coded = self._checked(content, b"", Coded(prefix.compress(content, b"", "plain", self._effort), ()))
+            self._last = (content, coded)
+        return self._last[1]
 
     def _doubtful(self, share: float) -> bool:
         expected = self._share

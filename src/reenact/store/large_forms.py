@@ -11,6 +11,7 @@ from reenact.store.bases import Bases
 from reenact.store.delta import ALONE, Chain, choose_base
 from reenact.store.delta_policy import DeltaPolicy
 from reenact.store.effort import Effort, choose_effort
+from reenact.store.holes import has_holes
 from reenact.store.index import ObjectIndex
 from reenact.store.interface import Backend
 from reenact.store.large import RawObject
@@ -54,7 +55,8 @@ class LargeForms:
             StoreError: the temporary file cannot be created.
             OSError: the file cannot be read.
         """
-        size_bytes = os.fstat(descriptor).st_size
+        found = os.fstat(descriptor)
+        size_bytes = found.st_size
 
         def sample(offset: int, length: int) -> bytes:
             return os.pread(descriptor, length, offset)
@@ -63,10 +65,13 @@ class LargeForms:
             chain = self._chain(sample, size_bytes, previous)
             if chain is not None:
                 return SegmentedObject(path, self._worker, effort=ALONE, chain=chain, size_bytes=size_bytes)
-        return self._alone(path, sample, size_bytes)
+        # Raw, its holes would take the room that they spare now; and samples may all lie beside them.
+        return self._alone(path, sample, size_bytes, least="quick" if has_holes(found) else None)
 
-    def _alone(self, path: str, sample: Callable[[int, int], bytes], size_bytes: int) -> RawObject | SegmentedObject:
-        effort = _effort(sample, size_bytes)
+    def _alone(
+        self, path: str, sample: Callable[[int, int], bytes], size_bytes: int, least: Effort | None = None
+    ) -> RawObject | SegmentedObject:
+        effort = _effort(sample, size_bytes) or least
         if effort is None:
             return RawObject(path, self._worker)
         return SegmentedObject(path, self._worker, effort=effort)

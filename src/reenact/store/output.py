@@ -26,6 +26,8 @@ class Output:
         self._descriptor = descriptor
         self._sparse = sparse
         self._length = 0
+        self._zeros = 0
+        """That were given since the last byte that was not, and are not written."""
 
     def write(self, block: bytes) -> None:
         """Write the next bytes."""
@@ -33,16 +35,23 @@ class Output:
         if not self._sparse:
             write_all(self._descriptor, block)
             return
-        view = memoryview(block)
-        for at in range(0, len(view), _HOLE_BYTES):
-            part = view[at : at + _HOLE_BYTES]
+        for at in range(0, len(block), _HOLE_BYTES):
+            # Bytes with bytes: views are compared item by item, at a twentieth of the speed.
+            part = block[at : at + _HOLE_BYTES]
             if part == _ZEROS[: len(part)]:
-                os.lseek(self._descriptor, len(part), os.SEEK_CUR)
+                self._zeros += len(part)
             else:
+                self._skip()
                 write_all(self._descriptor, part)
 
     def finish(self) -> int:
         """End the file where the content ends, and give the content's length in bytes."""
         if self._sparse:
+            self._skip()
             os.ftruncate(self._descriptor, os.lseek(self._descriptor, 0, os.SEEK_CUR))
         return self._length
+
+    def _skip(self) -> None:
+        if self._zeros:
+            os.lseek(self._descriptor, self._zeros, os.SEEK_CUR)
+            self._zeros = 0

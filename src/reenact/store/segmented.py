@@ -39,6 +39,7 @@ __all__ = ["SegmentedObject"]
 _IN_FLIGHT_BYTES: Final = 4 << 20
 """Content of segments read and not yet written: two of a delta, one that stands by itself."""
 
+_ZEROS: Final = bytes(ALONE_BYTES)
 _NO_RANGES: Final[tuple[Range, ...]] = ()
 
 
@@ -145,7 +146,9 @@ class SegmentedObject:
         content = bytes(self._pending)
         self._pending.clear()
         known, ranges = b"", _NO_RANGES
-        if self._aligner is not None and self._chain is not None:
+        # Zeros need nothing to be compressed against.
+        zeros = content == _ZEROS[: len(content)]
+        if self._aligner is not None and self._chain is not None and not zeros:
             known, ranges = self._look_up(self._aligner, self._chain, content)
         self._start += len(content)
         self._room.acquire()

@@ -40,6 +40,8 @@ _BLOCKS: Final = 8
 """Blocks between reader and helper: enough that neither waits for the other's hiccups; 8 MiB."""
 
 
+_ZEROS: Final = bytes(BLOCK_BYTES)
+
 _LARGEST_READ_TWICE: Final = 512 << 20
 """What was just written, and is no longer than this, is read from memory."""
 
@@ -273,6 +275,9 @@ class ObjectWriter:
 
     def _pump(self, descriptor: int, got: int, large: RawObject | SegmentedObject) -> tuple[bytes, int]:
         """Hash blocks here while the helper writes them; give the raw digest and the length."""
+        from reenact.store.holes import Holes  # noqa: PLC0415 - only where there is a large object
+
+        holes = Holes(descriptor)
         state = hashlib.sha256()
         offset = 0
         while got:
@@ -284,7 +289,10 @@ class ObjectWriter:
             state.update(memoryview(block)[:got])
             offset += got
             self._block = self._buffers.take()
-            got = _fill(descriptor, self._block, offset) if got == BLOCK_BYTES else 0
+            if got == BLOCK_BYTES and holes.covers(offset, BLOCK_BYTES):
+                self._block[:] = _ZEROS
+            else:
+                got = _fill(descriptor, self._block, offset) if got == BLOCK_BYTES else 0
         return state.digest(), offset
 
 

@@ -9,7 +9,6 @@ See: https://c2sp.org/tlog-tiles, whose layout this is, below ``log/``.
 from __future__ import annotations
 
 import struct
-from functools import partial
 from typing import Final
 
 from reenact.errors import IntegrityError, KeyAbsent
@@ -24,6 +23,7 @@ TILE_LEAVES: Final = 1 << _HEIGHT
 """Hashes in a full tile."""
 _ENTRIES: Final = "entries"
 """Stands in a tile's name for the level, where it holds the entries themselves."""
+_AT_ONCE: Final = 8
 _LENGTH: Final = struct.Struct(">H")
 
 
@@ -91,6 +91,10 @@ class Tree:
             found = self._tiles[level, number] = self._read(level, number)
         return found
 
+    def hold(self, number: int, leaves: list[bytes]) -> None:
+        """Take the entries of a tile of level 0, which were read anyway."""
+        self._tiles[0, number] = [leaf_hash(leaf) for leaf in leaves]
+
     def _node(self, level: int, index: int) -> bytes:
         above, below = divmod(level, _HEIGHT)
         number, offset = divmod(index << below, TILE_LEAVES)
@@ -134,30 +138,34 @@ def publish(place: LogPlace, size: int, *, partial_too: bool = False) -> None:
         size: How many entries the tree covers.
         partial_too: Also the tiles at the tree's edge, as a checkpoint of this size needs them.
     """
-    tree = Tree(place, size)
-    _publish_entries(place, size, partial_too=partial_too)
     level = 0
+    tree = Tree(place, size)
+    for number, width in _wanted(place, _ENTRIES, size, partial_too=partial_too):
+        leaves = _leaves(place, number, width)
+        tree.hold(number, leaves)
+        place.put_if_absent(tile_key(_ENTRIES, number, width), bundle_of(leaves))
     while count := size >> _HEIGHT * level:
-        full, rest = divmod(count, TILE_LEAVES)
-        for number in _missing(place, level, full):
-            place.put_if_absent(tile_key(level, number), b"".join(tree.tile(level, number)))
-        if rest and partial_too:
-            place.put_if_absent(tile_key(level, full, rest), b"".join(tree.tile(level, full)))
+        for number, width in _wanted(place, level, count, partial_too=partial_too):
+            place.put_if_absent(tile_key(level, number, width), b"".join(tree.tile(level, number)))
         level += 1
 
 
-def _publish_entries(place: LogPlace, size: int, *, partial_too: bool) -> None:
-    full, rest = divmod(size, TILE_LEAVES)
-    read = partial(_leaves, place)
-    for number in _missing(place, _ENTRIES, full):
-        place.put_if_absent(tile_key(_ENTRIES, number), bundle_of(read(number, TILE_LEAVES)))
-    if rest and partial_too:
-        place.put_if_absent(tile_key(_ENTRIES, full, rest), bundle_of(read(full, rest)))
+def _wanted(place: LogPlace, level: int | str, count: int, *, partial_too: bool) -> list[tuple[int, int]]:
+    """Name the tiles of a level that are to be put: number and width."""
+    full, rest = divmod(count, TILE_LEAVES)
+    found = [(number, TILE_LEAVES) for number in _missing(place, level, full)]
+    if rest and partial_too and not place.exists(tile_key(level, full, rest)):
+        found.append((full, rest))
+    return found
 
 
 def _leaves(place: LogPlace, number: int, width: int) -> list[bytes]:
+    """Read the entries of a tile, several at once: where the store is remote, each is a round trip."""
+    from concurrent.futures import ThreadPoolExecutor  # noqa: PLC0415 - one time in 256
+
     first = number * TILE_LEAVES
-    return [place.get(entry_key(index)) for index in range(first, first + width)]
+    with ThreadPoolExecutor(_AT_ONCE) as pool:
+        return list(pool.map(lambda index: place.get(entry_key(index)), range(first, first + width)))
 
 
 def _missing(place: LogPlace, level: int | str, full: int) -> range:

@@ -175,6 +175,10 @@ def test_an_entry_in_the_place_of_another_by_the_same_key(settings: Settings, st
     place = MemoryLog(store, 2)
     place.append(replace(place.entry(2), reason="rewritten", signature=None, index=None, previous=None), signer)
     assert {"entry-chain", "log-forked"} <= codes(settings)
+    # Also where the entries behind it are rewritten to fit, and the tiles and the checkpoint are left as they were.
+    place.append(replace(place.entry(3), signature=None, index=None, previous=None), signer)
+    assert codes(settings, SECOND) == {"log-forked"}
+    assert "log-forked" in codes(settings)
 
 
 class MemoryLog:

@@ -22,6 +22,7 @@ from reenact.seal.evidence import Signed, checkpoint_flaws, entry_flaws, neighbo
 from reenact.seal.flaws import Flaw
 from reenact.seal.keyring import RETIRE, REVOKE, Keyring
 from reenact.seal.log import FOLDER, Log, entry_key
+from reenact.seal.merkle import leaf_hash, root_of_inclusion
 from reenact.seal.public import PublicKey
 from reenact.seal.tiles import TILE_LEAVES, TILES, Tree, bundle_of, parse_tile_key, tile_key
 from reenact.seal.trust import Trust
@@ -62,6 +63,7 @@ class LogView:
         self._trust = trust
         self._pinned = pinned or (trust.pinned if trust is not None else None)
         self._leaves: dict[int, bytes] = {}
+        self._trees: dict[int, Tree] = {}
         self.origin = origin_of(store.id)
 
     @cached_property
@@ -238,21 +240,43 @@ class LogView:
             after = self._entry(index + 1)
             if after is not None:
                 flaws += neighbour_flaws(self.leaf(index), after, index + 1)
+        flaws += self._inclusion_flaws(index)
         earlier = self._entry(index - 1) if index else None
         return flaws + time_flaws(entry, earlier.time if earlier is not None else "", ended_at, self._trust)
 
     # --- the tree
 
+    def _tree(self, size: int) -> Tree:
+        """Give the tree over the first entries."""
+        if size not in self._trees:
+            self._trees[size] = Tree(self._store.backend, size)
+        return self._trees[size]
+
     @cached_property
-    def tree(self) -> Tree:
-        """The tree over all entries."""
-        return Tree(self._store.backend, self.size)
+    def _checkpoint_sizes(self) -> list[int]:
+        return Checkpoints(self._store.backend).sizes()
+
+    def _inclusion_flaws(self, index: int) -> list[Flaw]:
+        """Prove that an entry is in the tree whose root the newest checkpoint signs; behind it, in that of all entries.
+
+        Tiles may be older than entries that somebody rewrote: only the way up from the entry itself shows that it is theirs.
+        """
+        newest = max((size for size in self._checkpoint_sizes[-1:] if index < size <= self.size), default=self.size)
+        tree = self._tree(newest)
+        try:
+            if root_of_inclusion(index, newest, leaf_hash(self.leaf(index)), tree.inclusion(index)) == tree.root():
+                return []
+        except KeyAbsent as error:
+            return [Flaw("log-gap", f"an entry is missing: {error}")]
+        except IntegrityError as error:
+            return [Flaw("tile-differs", str(error))]
+        return [Flaw("log-forked", f"entry {index} is not the one that the tree over {newest} entries was made of")]
 
     def root_flaws(self) -> list[Flaw]:
         """Hold the log against the pinned checkpoint and the newest that is kept; tell of damaged keys, too."""
-        sizes = Checkpoints(self._store.backend).sizes()
+        sizes = self._checkpoint_sizes
         flaws = self.key_flaws + self._pin_flaws()
-        flaws += self._kept_flaws(sizes[-1], self.tree) if sizes else []
+        flaws += self._kept_flaws(sizes[-1], self._tree(min(sizes[-1], self.size))) if sizes else []
         if not sizes and self._trust is not None and self._trust.witnesses:
             flaws.append(Flaw("checkpoint-missing", "no checkpoint is kept that a witness could have cosigned"))
         return flaws
@@ -265,7 +289,7 @@ class LogView:
             return [Flaw("log-forked", f"the pinned checkpoint is of {pinned.origin}, this is {self.origin}")]
         if pinned.size > self.size:
             return [Flaw("log-rewound", f"the log has {self.size} entries, the pinned checkpoint {pinned.size}")]
-        return self._same_root(pinned, self.tree, "the pinned checkpoint")
+        return self._same_root(pinned, self._tree(self.size), "the pinned checkpoint")
 
     def _same_root(self, checkpoint: Checkpoint, tree: Tree, name: str) -> list[Flaw]:
         try:
@@ -324,7 +348,7 @@ class LogView:
         flaws += self._entries_flaws(count)
         tree = Tree(self._store.backend, count, from_entries=True)
         flaws += self._tile_flaws(tree)
-        sizes = Checkpoints(self._store.backend).sizes()
+        sizes = self._checkpoint_sizes
         for size in sizes:
             found = self._kept_flaws(size, tree)
             # An older checkpoint by a key that was revoked since is replaced by the newest.

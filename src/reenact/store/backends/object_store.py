@@ -5,7 +5,7 @@ longer than :data:`SINGLE_PUT_BYTES` goes up in parts, whose completion servers 
 header): two writers of one such file at the same time may both be told that they put it, and the later one's bytes stay. Such
 files are stored objects and packs, whose names say what is in them, so nothing is lost by that.
 
-The only module that imports obstore. Its threads do not survive a fork: see :mod:`reenact.store.backends.remote`.
+For the process that made it: see :mod:`reenact.store.backends.remote`.
 """
 
 from __future__ import annotations
@@ -14,16 +14,14 @@ import os
 import re
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from datetime import timedelta
-from typing import TYPE_CHECKING, Any, Final, Literal
+from typing import Any, Final, Literal
 
 from reenact.atomic import AnyPath
 from reenact.errors import KeyAbsent, StoreError
 from reenact.store.backends.refusals import beyond_the_end, refusal, says_no_bucket
+from reenact.store.bucket_library import load_library
 from reenact.store.failures import store_error
 from reenact.store.interface import Backend, Listed, check_key
-
-if TYPE_CHECKING:
-    from obstore.store import ObjectStore
 
 __all__ = ["SINGLE_PUT_BYTES", "ObjectStoreBackend", "split_url"]
 
@@ -91,23 +89,22 @@ class ObjectStoreBackend(Backend):
         self._url = f"{self._scheme}://{self._bucket}" + (f"/{prefix}" if prefix else "")
         self._pace = pace
         try:
-            import obstore  # noqa: PLC0415 - an optional library, 20 ms
-            from obstore import store as stores  # noqa: PLC0415
+            self._library, stores = load_library()
         except ImportError as error:
             raise StoreError(
                 f"{self._url} cannot be opened: the library obstore is not installed",
                 hint="install it: pip install 'reenact[s3]'",
             ) from error
-        self._library = obstore
+        errors = self._library.exceptions
         plain_http = any(environment.get(name, "").startswith("http://") for name in _ENDPOINTS[self._scheme])
-        client = {"timeout": _TIMEOUT, "connect_timeout": _CONNECT_TIMEOUT}
+        client: dict[str, Any] = {"timeout": _TIMEOUT, "connect_timeout": _CONNECT_TIMEOUT}
         if plain_http:
-            client["allow_http"] = True  # type: ignore[assignment]  # one type for all values is inferred
+            client["allow_http"] = True
 
-        def make(retry: dict[str, Any]) -> ObjectStore:
+        def make(retry: dict[str, Any]) -> Any:  # noqa: ANN401 - the library's
             try:
-                return stores.from_url(self._url, client_options=client, retry_config=retry)  # type: ignore[call-overload,no-any-return]
-            except (obstore.exceptions.BaseError, ValueError) as error:
+                return stores.from_url(self._url, client_options=client, retry_config=retry)
+            except (errors.BaseError, ValueError) as error:
                 raise refusal(error, "open it", self._url) from error
 
         # A put that is tried again inside the library would find its own value and call that another's.

@@ -11,6 +11,7 @@ from collections.abc import Callable
 from typing import Final
 
 from reenact.store.backends.forwarding import ForwardingBackend
+from reenact.store.bucket_library import usable_here
 from reenact.store.interface import Backend
 
 __all__ = ["RemoteBackend"]
@@ -18,9 +19,6 @@ __all__ = ["RemoteBackend"]
 _inherited: Final[list[Backend]] = []
 """Connections made before a fork: of no use to the child, and kept from its garbage collector, as their ends may wait for
 threads that it does not have."""
-
-_used_in: list[int] = []
-"""The process in which the library was first used, here or in a parent."""
 
 
 class RemoteBackend(ForwardingBackend):
@@ -55,6 +53,4 @@ class RemoteBackend(ForwardingBackend):
         raise AttributeError("it depends on the process")
 
     def _connect(self) -> Backend:
-        if not _used_in:
-            _used_in.append(self._process)
-        return self._direct() if _used_in[0] == self._process else self._relayed()
+        return self._direct() if usable_here() else self._relayed()

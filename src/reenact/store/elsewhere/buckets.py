@@ -1,8 +1,8 @@
 """Bytes in a bucket of an object store, by their address and, where it is known, their version.
 
-The version is that of the store (``version:…``) where the bucket keeps versions, else the entity tag (``etag:…``). The other
-module beside :mod:`reenact.store.backends.object_store` that imports obstore: objects of others have names that no store of ours
-would give, and are asked for by version.
+The version is that of the store (``version:…``) where the bucket keeps versions, else the entity tag (``etag:…``). Not through
+:mod:`reenact.store.backends.object_store`: objects of others have names that no store of ours would give, and are asked for by
+version.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from collections.abc import Iterator
 from datetime import timedelta
 from typing import Any, Final
 
+from reenact.store.bucket_library import load_library
 from reenact.store.elsewhere.interface import BLOCK_BYTES, Place, Unavailable
 
 __all__ = ["bucket_place", "version_of"]
@@ -69,10 +70,11 @@ def _opened(url: str, what: str, patience: timedelta) -> tuple[Any, Any, str]:
     scheme, _, rest = url.partition("://")
     bucket, _, key = rest.partition("/")
     try:
-        import obstore  # noqa: PLC0415 - an optional library, 20 ms
-        from obstore import store as stores  # noqa: PLC0415
+        library, stores = load_library()
     except ImportError:
         raise Unavailable(f"{what} cannot be read: install reenact[s3]") from None
+    except RuntimeError as error:
+        raise Unavailable(f"{what} cannot be read from this process: {error}") from None
     plain_http = any(os.environ.get(name, "").startswith("http://") for name in _ENDPOINTS)
     client: dict[str, Any] = {"timeout": timedelta(minutes=5), "connect_timeout": timedelta(seconds=10)}
     if plain_http:
@@ -82,9 +84,9 @@ def _opened(url: str, what: str, patience: timedelta) -> tuple[Any, Any, str]:
         opened = open_bucket(
             f"{scheme}://{bucket}", client_options=client, retry_config={"retry_timeout": patience, "max_retries": 3}
         )
-    except (obstore.exceptions.BaseError, ValueError) as error:
+    except (library.exceptions.BaseError, ValueError) as error:
         raise Unavailable(f"{what} cannot be opened: {_first_line(error)}") from error
-    return obstore, opened, key
+    return library, opened, key
 
 
 def _first_line(error: BaseException) -> str:

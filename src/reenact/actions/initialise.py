@@ -13,6 +13,7 @@ from reenact.actions.keeping import access
 from reenact.actions.sealing import seal_with, signing_key
 from reenact.errors import StoreError, UsageError
 from reenact.settings import SETTINGS_FILE, Settings
+from reenact.store.crypt.identities import identity_places
 from reenact.store.opening import Store, open_store
 
 __all__ = ["Part", "init"]
@@ -70,11 +71,14 @@ def init(
     else:
         wrote = False
     settings = load()
+    known_identity = [place for place in identity_places(os.environ) if os.path.exists(place)] if encrypt else []
     was_there = _is_there(settings)
     store = _made(settings, encrypt=encrypt, recipients=recipients)
     known = store.keys.ids()
     signing_key(store, seal_with(settings))
+    identity = next(iter(identity_places(os.environ)), "") if encrypt else ""
     return [
+        *([Part(what="identity", where=identity, made=identity not in known_identity)] if identity else []),
         Part(what="settings", where=file, made=wrote),
         Part(what="store", where=store.location, made=not was_there),
         Part(what="signing key", where=f"{store.location}/keys", made=store.keys.ids() != known),

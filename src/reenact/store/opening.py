@@ -317,7 +317,7 @@ def _described(backend: Backend, encrypt_to: Sequence[str], *, create: bool) -> 
         if not create:
             raise StoreError(
                 f"there is no store at {backend.location}",
-                hint="name one with --store or REENACT_STORE, or make one: reenact init",
+                hint="name one with --store or REENACT_STORE, or make one: reenact init (--encrypt for an encrypted one)",
             ) from None
         description = _create(backend, encrypt_to)
     return parse_description(description, backend.location), description

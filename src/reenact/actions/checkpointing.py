@@ -12,6 +12,7 @@ from reenact.actions.sealing import SealWith, seal_with, signing_key
 from reenact.actions.trusting import read_pin
 from reenact.errors import IntegrityError, StoreError, UsageError
 from reenact.seal import note as notes
+from reenact.seal import timestamp
 from reenact.seal.checkpoint import Checkpoint, Checkpoints, origin_of
 from reenact.seal.interface import Signer
 from reenact.seal.keys import read_secret
@@ -22,8 +23,10 @@ from reenact.seal.tiles import Tree, publish
 from reenact.settings import Settings
 from reenact.store.opening import Store
 
-__all__ = ["LoggedEntry", "checkpoint", "cosign", "covering", "log_entries", "make_checkpoint"]
+__all__ = ["LoggedEntry", "checkpoint", "cosign", "covering", "log_entries", "make_checkpoint", "stamp"]
 
+_TIMEOUT_SECONDS: Final = 30.0
+_LARGEST_REPLY_BYTES: Final = 1 << 20
 _NANOSECONDS: Final = 1_000_000_000
 
 
@@ -73,6 +76,39 @@ def checkpoint(settings: Settings) -> bytes:
     """Sign the present state of the log; give the note with all signatures kept for it."""
     store = opened(settings)
     return Checkpoints(store.backend).merged(make_checkpoint(store, seal_with(settings))).dump()
+
+
+def stamp(settings: Settings, authority: str) -> tuple[int, str]:
+    """Have an authority put its time under the present state of the log; give the number of entries, and that time.
+
+    Args:
+        settings: Where the store is.
+        authority: The URL of a time-stamping authority (RFC 3161 over HTTP).
+
+    Raises:
+        StoreError: it cannot be reached, or the store cannot be written.
+        IntegrityError: what it answers is no time stamp.
+    """
+    if not authority.startswith(("http://", "https://")):
+        raise UsageError(f"{authority!r} is no address of a time-stamping authority", hint="it begins with http(s)://")
+    store = opened(settings)
+    kept = Checkpoints(store.backend)
+    size = make_checkpoint(store, seal_with(settings))
+    reply = _ask(authority, timestamp.request(kept.merged(size).text.encode()))
+    time = timestamp.time_of(reply)
+    kept.put_stamp(size, reply)
+    return size, time
+
+
+def _ask(authority: str, query: bytes) -> bytes:
+    import urllib.request  # noqa: PLC0415 - only here
+
+    asked = urllib.request.Request(authority, query, {"Content-Type": timestamp.MEDIA_TYPES[0]})  # noqa: S310 - checked above
+    try:
+        with urllib.request.urlopen(asked, timeout=_TIMEOUT_SECONDS) as answer:  # noqa: S310 - same
+            return bytes(answer.read(_LARGEST_REPLY_BYTES))
+    except (OSError, ValueError) as error:
+        raise StoreError(f"the time-stamping authority {authority} does not answer: {error}") from error
 
 
 def cosign(settings: Settings, *, name: str, key_file: str, since: str | None, passphrase: bytes | None) -> bytes:

@@ -16,6 +16,7 @@ from reenact.digests import Digest, of_bytes
 from reenact.errors import IntegrityError, KeyAbsent, SignatureInvalid, ValueDamaged
 from reenact.model.statement import PAYLOAD_TYPE
 from reenact.seal import note as notes
+from reenact.seal import timestamp
 from reenact.seal.checkpoint import Checkpoint, Checkpoints, origin_of
 from reenact.seal.entry import Entry, load
 from reenact.seal.evidence import Signed, checkpoint_flaws, entry_flaws, neighbour_flaws, open_envelope, time_flaws
@@ -353,7 +354,23 @@ class LogView:
             found = self._kept_flaws(size, tree)
             # An older checkpoint by a key that was revoked since is replaced by the newest.
             flaws += [flaw for flaw in found if size == sizes[-1] or flaw.code not in _STALE]
-        return flaws + self._pin_flaws()
+        return flaws + self._pin_flaws() + self._stamp_flaws(tree)
+
+    def _stamp_flaws(self, tree: Tree) -> list[Flaw]:
+        """Verify time stamps, where the trust file says whose count."""
+        if self._trust is None or self._trust.timestamp_ca is None:
+            return []
+        stamps = Checkpoints(self._store.backend).stamps()
+        flaws = []
+        for size, reply in stamps:
+            try:
+                text = Checkpoint(self.origin, size, tree.root_of(size)).text()
+                timestamp.check(text.encode(), reply, self._trust.timestamp_ca)
+            except (IntegrityError, KeyAbsent) as error:
+                flaws.append(Flaw("timestamp-invalid", f"of the checkpoint of {size} entries: {error}"))
+        if len(flaws) == len(stamps):
+            flaws.append(Flaw("timestamp-missing", f"none of {len(stamps)} time stamps over the log holds"))
+        return flaws
 
     def _entries_flaws(self, count: int) -> Iterator[Flaw]:
         before, latest = None, ""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import tomllib
+from dataclasses import replace
 
 from reenact.errors import SettingsError, SignatureInvalid
 from reenact.seal import checkpoint as checkpoints
@@ -36,7 +37,10 @@ def load_trust(settings: Settings, given: str | None = None) -> Trust | None:
         raise SettingsError(f"there is no trust file {path}") from None
     except (OSError, tomllib.TOMLDecodeError, UnicodeDecodeError, RecursionError) as error:
         raise SettingsError(f"the trust file {path} cannot be read: {error}") from error
-    return read_trust(tables, path)
+    trust = read_trust(tables, path)
+    if trust.timestamp_ca is None:
+        return trust
+    return replace(trust, timestamp_ca=os.path.join(os.path.dirname(os.path.abspath(path)), trust.timestamp_ca))
 
 
 def read_pin(path: str) -> Checkpoint:

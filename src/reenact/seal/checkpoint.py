@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import base64
 import binascii
+import hashlib
 from collections.abc import Sequence
 from typing import Final, NamedTuple, Protocol
 
@@ -22,6 +23,7 @@ from reenact.seal.note import Note, NoteSignature
 __all__ = ["Checkpoint", "CheckpointPlace", "Checkpoints", "origin_of", "parse"]
 
 _FOLDER: Final = "log/checkpoints"
+_STAMPS: Final = "log/timestamps"
 _DIGITS: Final = 12
 _LINES: Final = 3
 
@@ -105,3 +107,17 @@ class Checkpoints:
         if len({one.text for one in notes}) != 1:
             raise SignatureInvalid(f"the checkpoints at {size} entries are about {len(notes)} different logs")
         return Note(notes[0].text, tuple(dict.fromkeys(s for one in notes for s in one.signatures)))
+
+    def put_stamp(self, size: int, reply: bytes) -> bool:
+        """Keep the reply of a time-stamping authority for the checkpoint of a size; tell whether it was not there before."""
+        name = hashlib.sha256(reply).hexdigest()
+        return self._place.put_if_absent(f"{_STAMPS}/{size:0{_DIGITS}d}/{name}", reply)
+
+    def stamps(self) -> list[tuple[int, bytes]]:
+        """Give all replies kept, each with the size of its checkpoint, in the order of sizes."""
+        sizes = [name for name in self._place.names(_STAMPS) if len(name) == _DIGITS and name.isdecimal()]
+        return [
+            (int(size), self._place.get(f"{_STAMPS}/{size}/{name}"))
+            for size in sizes
+            for name in self._place.names(f"{_STAMPS}/{size}")
+        ]

@@ -72,6 +72,10 @@ FLAWS: Final[dict[str, FlawKind]] = {
         MISSING, "There is no signed checkpoint that covers the entry.", "reenact log checkpoint"
     ),
     "witness-missing": FlawKind(WRONG, "Fewer witnesses cosigned than are demanded.", "reenact log cosign"),
+    "timestamp-missing": FlawKind(WRONG, "No checkpoint bears a time stamp that you demand.", "reenact log timestamp"),
+    "timestamp-invalid": FlawKind(
+        WRONG, "A time stamp is not of its checkpoint, or not by whom you trust.", "Delete it."
+    ),
     "key-damaged": FlawKind(WRONG, "A public key's file is not what its name says.", "Restore it from a copy."),
     "key-missing": FlawKind(MISSING, "A public key the log announces has no file.", "Restore it from a copy."),
     "key-revoked": FlawKind(WRONG, "It was signed by a key that is revoked there.", "Do not trust it; record again."),

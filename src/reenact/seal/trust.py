@@ -22,7 +22,16 @@ __all__ = ["TRUST_FILE", "Trust", "Witness", "read_trust"]
 
 TRUST_FILE: Final = "reenact.trust.toml"
 _KEY_ID: Final = re.compile(r"[0-9a-f]{64}")
-_KNOWN: Final = {"threshold", "follow_rotation", "witnesses", "max_log_delay_seconds", "owner", "witness", "checkpoint"}
+_KNOWN: Final = {
+    "threshold",
+    "follow_rotation",
+    "witnesses",
+    "max_log_delay_seconds",
+    "timestamp_ca",
+    "owner",
+    "witness",
+    "checkpoint",
+}
 _RAW_BYTES: Final = 32
 
 
@@ -49,6 +58,8 @@ class Trust:
     """How many of them must have cosigned the checkpoint."""
     pinned: Checkpoint | None = None
     """A state of the log seen earlier: the log must still begin with it."""
+    timestamp_ca: str | None = None
+    """PEM file of the certificates that must vouch for a time stamp over some checkpoint; None: none is demanded."""
     max_log_delay_seconds: float | None = None
     """How long after its end a run may be logged; None means any time."""
 
@@ -89,6 +100,7 @@ def _read(tables: Mapping[str, Any]) -> Trust:
         witness_keys=witnesses,
         witnesses=_count(tables.get("witnesses", len(witnesses)), "witnesses", at_least=0),
         pinned=_pinned(tables["checkpoint"]) if "checkpoint" in tables else None,
+        timestamp_ca=_text(tables["timestamp_ca"]) if "timestamp_ca" in tables else None,
         max_log_delay_seconds=_seconds(tables.get("max_log_delay_seconds")),
     )
     if trust.threshold > len(set(owners.values())):

@@ -20,6 +20,7 @@ def test_a_store_is_made_once_and_keeps_its_id(tmp_path: Path) -> None:
     assert made.location == str(location)
     assert (location.stat().st_mode & 0o777) == 0o700
     description = json.loads((location / "store.json").read_bytes())
+    assert description.pop("check").startswith("sha256:")
     assert description == {"format": 1, "id": made.id, "digest_names": "plain", "encryption": None}
 
 

@@ -33,3 +33,58 @@ def test_every_planted_cause_is_named(my_desk: Desk, case: Planted) -> None:
     case.record(my_desk)
     found, names = explained(my_desk)
     assert (found["answer"], names) == ("explained", case.expected), found["reasons"]
+
+
+def record_twice(desk: Desk, script: str, *, redirect: str = "") -> None:
+    """Record a job before and after its file ``in.txt`` changed."""
+    desk.write("job.sh", script)
+    for content in ("1\n", "2\n"):
+        desk.write("in.txt", content)
+        words = f"exec {desk.person.reenact} run --job planted -- sh job.sh {redirect}"
+        assert desk.execute(["sh", "-c", words]).exit_code == 0
+
+
+def test_a_job_that_is_not_the_same_twice_is_not_explained(my_desk: Desk) -> None:
+    record_twice(my_desk, "od -An -N8 -tx8 /dev/urandom > chance.txt\n")
+    found, names = explained(my_desk)
+    assert (found["answer"], names, found["noisy"], found["replays"]) == ("unsure", set(), ["chance.txt"], 2)
+    assert "chance" in found["reasons"][0]
+
+
+@pytest.mark.slow
+def test_outputs_that_vary_are_left_out_and_named(my_desk: Desk) -> None:
+    record_twice(my_desk, "od -An -N8 -tx8 /dev/urandom > chance.txt; cat in.txt > out.txt\n")
+    found, names = explained(my_desk)
+    assert (found["answer"], names, found["outputs"]) == ("explained", {"input in.txt"}, ["out.txt"])
+    assert found["noisy"] == ["chance.txt"]
+
+
+@pytest.mark.slow
+def test_a_log_that_runs_are_added_to_is_no_output_to_explain(my_desk: Desk) -> None:
+    record_twice(my_desk, "cat in.txt | tee out.txt\n", redirect=">> log.txt 2>&1")
+    found, names = explained(my_desk)
+    assert (found["answer"], names, found["outputs"]) == ("explained", {"input in.txt"}, ["out.txt"])
+
+
+@pytest.mark.slow
+def test_two_sufficient_causes_are_not_passed_off_as_one(my_desk: Desk) -> None:
+    my_desk.write("job.sh", "cat a.txt b.txt | sort -u | tail -n 1 > out.txt\n")
+    for content in ("1\n", "2\n"):
+        my_desk.write("a.txt", content)
+        my_desk.write("b.txt", content)
+        assert my_desk.record("sh", "job.sh", options=("--job", "planted")).exit_code == 0
+    found, names = explained(my_desk)
+    assert (found["answer"], names) == ("unsure", {"input a.txt"})
+    assert "more than one sufficient cause" in found["reasons"][0]
+
+
+@pytest.mark.slow
+def test_the_same_outputs_need_no_replay_and_missing_bytes_are_named(my_desk: Desk) -> None:
+    record_twice(my_desk, "cat in.txt > /dev/null; echo same > out.txt\n")
+    done = my_desk.reenact("explain", "planted~1", "planted", "--json")
+    assert (done.exit_code, done.json()["answer"], done.json()["replays"]) == (0, "same", 0)
+    for pack in (my_desk.store / "packs").iterdir():
+        pack.unlink()
+    done = my_desk.reenact("explain", "planted~1", "planted", "--json")
+    assert (done.exit_code, done.json()["answer"]) == (3, "unreplayable")
+    assert done.json()["reasons"]

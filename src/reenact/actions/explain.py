@@ -23,6 +23,7 @@ from reenact.digests import of_bytes
 from reenact.errors import UsageError
 from reenact.model import manifest as manifests
 from reenact.model import summary
+from reenact.model.artifact import Artifact
 from reenact.model.bundle import Bundle
 from reenact.replay.factors import Factor
 from reenact.replay.ingredients import Ingredients
@@ -156,21 +157,21 @@ def _contents(settings: Settings, store: Store, target: Store, expected: Bundle)
 
 
 def _differing(expected: Ingredients, got: Bundle, contents: Contents) -> frozenset[str]:
-    """Name the outputs that are not what a record has; files that caught standard output under changing names are none."""
+    """Name the outputs that are not what a record has; logs that standard streams are added to are none."""
     evidence = Evidence(bundle=expected.bundle, entries=expected.manifest.entries)
     judgements, _ = judge(evidence, Evidence(bundle=got), contents)
-    streams = _stream_names(expected.bundle) ^ _stream_names(got)
-    streams |= {name for name in (_stream(b, "stderr") for b in (expected.bundle, got)) if name is not None}
+    streams = {
+        artifact.name for bundle in (expected.bundle, got) for artifact in bundle.outputs if _is_log(artifact, bundle)
+    }
     return frozenset(j.name for j in judgements if j.decides and j.verdict in _BAD and j.name not in streams)
 
 
-def _stream(bundle: Bundle, which: str) -> str | None:
-    path = getattr(bundle.launch, which).path
-    return next((a.name for a in bundle.outputs if a.entry.path == path), None) if path else None
-
-
-def _stream_names(bundle: Bundle) -> frozenset[str]:
-    return frozenset(name for which in ("stdout", "stderr") if (name := _stream(bundle, which)) is not None)
+def _is_log(artifact: Artifact, bundle: Bundle) -> bool:
+    """Tell whether an output is a file that caught a standard stream and had been begun before, or standard error at all."""
+    launch = bundle.launch
+    if artifact.entry.path == launch.stderr.path:
+        return True
+    return artifact.entry.path == launch.stdout.path and (launch.stdout.append or launch.stdout.offset_bytes > 0)
 
 
 class _Work:
@@ -197,17 +198,19 @@ class _Work:
         told = dataclasses.replace(
             told, outputs=tuple(sorted(self._outputs)), noisy=tuple(sorted(noisy)), answer="unsure"
         )
-        reasons = [_CHANCE] if not self._outputs else [*self._settle()]
-        told = dataclasses.replace(told, factors=self._pair.factors)
-        if reasons:
+        if not self._outputs:
+            return dataclasses.replace(told, reasons=(_CHANCE,))
+        reasons = [*self._settle()]
+        told = dataclasses.replace(told, factors=self._pair.factors, outputs=tuple(sorted(self._outputs)))
+        if not self._outputs:
             return dataclasses.replace(told, reasons=tuple(reasons))
         factors = self._pair.factors
         search = Search(everything=factors, is_enough=self._is_enough, limit=max(0, limit - self.replays - _CHECKS))
         search.tried[frozenset(range(len(factors)))] = True
         found = search.run()
-        doubts = (*self._doubt(found), *self._not_alone(found, search))
-        answer: Answer = "unsure" if doubts else "explained"
-        return dataclasses.replace(told, cause=found.cause, reasons=doubts, answer=answer)
+        reasons += [*self._doubt(found), *self._not_alone(found, search)]
+        answer: Answer = "unsure" if reasons else "explained"
+        return dataclasses.replace(told, cause=found.cause, reasons=tuple(reasons), answer=answer)
 
     def _noisy(self, outputs: frozenset[str]) -> frozenset[str]:
         """Replay both runs as they are: what that does not give again cannot be explained by swapping anything."""
@@ -223,19 +226,35 @@ class _Work:
         return _differing(expected, again.bundle, contents)
 
     def _settle(self) -> Iterator[str]:
-        """Settle what files of which one record says nothing are taken for; say why no search would find anything."""
+        """Settle what files of which one record says nothing are taken for, and which outputs there is anything to be said of.
+
+        Gives what no search can explain, in words.
+        """
         first, second = self._pair.first.ingredients, self._pair.second.ingredients
         appear = bool(self._unlike(first, self._mixture(())) & self._outputs)
         if appear:
             # What only the second run touched makes a difference by being there: it may not have been, before.
             self._pair = Pair(first, second, may_appear=True)
-        if self._pair.factors and self._is_enough(self._pair.factors):
-            return
-        self._pair = Pair(first, second, may_appear=appear, may_vanish=True)
+        explicable = self._explicable()
+        if explicable != self._outputs:
+            plain = self._pair
+            self._pair = Pair(first, second, may_appear=appear, may_vanish=True)
+            more = self._explicable()
+            if len(more) <= len(explicable):
+                self._pair = plain
+            explicable |= more
         if not self._pair.factors:
             yield "nothing that was recorded differs between the runs"
-        elif not self._is_enough(self._pair.factors):
-            yield "even with all recorded differences swapped, the first run does not give the outputs of the second"
+        for name in sorted(self._outputs - explicable):
+            yield f"{name}: even with all recorded differences swapped, the first run does not give that of the second"
+        self._outputs = explicable
+
+    def _explicable(self) -> frozenset[str]:
+        """Name the outputs that are as in the second run once everything is swapped."""
+        if not self._pair.factors:
+            return frozenset()
+        self._say("swapping all that differs")
+        return self._outputs - self._unlike(self._pair.second.ingredients, self._mixture(self._pair.factors))
 
     def _mixture(self, chosen: tuple[Factor, ...]) -> Again:
         mixed = self._pair.mixed(chosen)

@@ -116,9 +116,9 @@ def varied_sentence(variations: dict[str, str], judgements: tuple[OutputJudgemen
     parts = [f"{same} of {recorded} output{'' if recorded == 1 else 's'} unchanged"]
     for judgement in judgements:
         if judgement.decides and judgement.verdict in _SAID:
-            # Where it is known what differs in it, its size says nothing more.
-            words = [w for w in judgement.differences if not w.startswith("bytes:")] or judgement.differences
-            how = f" ({'; '.join(words)})" if words else ""
+            # One aspect is enough for a line: how many rows, rather than how many bytes.
+            words = [word for word in judgement.differences if not word.startswith("bytes:")] or judgement.differences
+            how = f" ({words[0]})" if words else ""
             parts.append(f"{judgement.name} {_SAID[judgement.verdict]}{how}")
     return f"with {_and([_varied_word(*pair) for pair in sorted(variations.items())])}: {', '.join(parts)}"
 

@@ -34,7 +34,7 @@ Kind = Literal[
     "session",
 ]
 KINDS: Final[tuple[Kind, ...]] = get_args(Kind)
-"""The likeliest causes of a difference first. `leftover`: an output of one run that was there before the other; `session`:
+"""The likeliest causes of a difference first. `leftover`: an output, or log, of one run that was there before the other; `session`:
 variables that describe a terminal session."""
 
 

@@ -75,6 +75,12 @@ class Pair:
 
     # --- files
 
+    @cached_property
+    def _streams(self) -> frozenset[str]:
+        """The files that caught standard streams: what an earlier run left in a log is there before the next."""
+        launches = [side.bundle.launch for side in (self.first, self.second)]
+        return frozenset(s.path for launch in launches for s in (launch.stdout, launch.stderr) if s.path is not None)
+
     def _paths(self) -> Iterator[str]:
         for path in sorted(self.first.entries.keys() | self.second.entries.keys()):
             if compiled_from(path) is None and not path.endswith("/__pycache__"):
@@ -137,7 +143,7 @@ class Pair:
     def _group(self, path: str) -> tuple[Kind, str]:
         side = self.first if path in self.first.entries else self.second
         kind = side.kind_of(path)
-        if self.first.made(path) or self.second.made(path):
+        if self.first.made(path) or self.second.made(path) or path in self._streams:
             return "leftover", side.artifact(path).name
         if kind == "code":
             return "code", side.artifact(path).name

@@ -95,14 +95,19 @@ def read_description(location: str, environment: Mapping[str, str]) -> Descripti
     not that there is a store.
 
     Raises:
-        StoreError: it cannot be understood.
+        StoreError: that of a folder cannot be understood.
     """
-    path = kept_description(location, environment) if is_remote(location) else f"{location}/{DESCRIPTION}"
+    remote = is_remote(location)
+    path = kept_description(location, environment) if remote else f"{location}/{DESCRIPTION}"
     try:
         with open(path, "rb") as file:
             return parse_description(file.read(), location)
     except OSError:
         return None
+    except StoreError:
+        if remote:
+            return None  # a damaged copy: the store is asked, and it is made anew
+        raise
 
 
 def kept_description(location: str, environment: Mapping[str, str]) -> str:

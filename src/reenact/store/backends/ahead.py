@@ -93,6 +93,11 @@ class AheadBackend(ForwardingBackend):
             self._forget(name)
         return put
 
+    def refresh(self, key: str) -> None:
+        """See :class:`Backend`."""
+        self._forget(key)
+        self.inner.refresh(key)
+
     def _fetch(self, asked: _Asked) -> bytes:
         if asked.length < 0:
             return self.inner.get(asked.key)

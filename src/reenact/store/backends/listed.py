@@ -79,6 +79,11 @@ class ListedBackend(ForwardingBackend):
         self._forget(key)
         return put
 
+    def refresh(self, key: str) -> None:
+        """See :class:`Backend`."""
+        self._forget(key)
+        self.inner.refresh(key)
+
     def _forget(self, key: str) -> None:
         with self._lock:
             # A listing that has begun may still give the value as it was.

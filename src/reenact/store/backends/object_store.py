@@ -35,6 +35,7 @@ _TIMEOUT: Final = timedelta(minutes=5)
 """Of one request with all its bytes: a single put then needs 110 kB/s."""
 _CONNECT_TIMEOUT: Final = timedelta(seconds=10)
 _PAGE: Final = 1000
+_LAST_OF_A_SECOND: Final = 0.999
 _AFTER_ALL: Final = "~"
 """Sorts behind every character a key may have."""
 
@@ -80,7 +81,7 @@ class ObjectStoreBackend(Backend):
             url: As :func:`split_url` reads it.
             environment: Says where plain HTTP is wanted: by an endpoint that begins with ``http://``.
             patience_seconds: How long a part of a long file may be tried again. Nothing else is.
-            pace: Called with the length of each part of a long file before that is sent.
+            pace: Called with the length of a file, or of each part of a long one, before that is sent.
 
         Raises:
             StoreError: the library is not there, or what the environment says cannot be used.
@@ -126,6 +127,7 @@ class ObjectStoreBackend(Backend):
 
         def put(descriptor: int, size_bytes: int) -> bool:
             if size_bytes <= SINGLE_PUT_BYTES:
+                self._wait_for(size_bytes)
                 return self._put(key, _read(descriptor, size_bytes))
             if self.exists(key):
                 return False
@@ -140,6 +142,7 @@ class ObjectStoreBackend(Backend):
         def put(descriptor: int, size_bytes: int) -> bool:
             there = self.exists(key)
             if there and size_bytes <= SINGLE_PUT_BYTES:
+                self._wait_for(size_bytes)
                 self._put(key, _read(descriptor, size_bytes), mode="overwrite")
             elif there:
                 self._put_parts(key, descriptor, size_bytes)
@@ -172,8 +175,9 @@ class ObjectStoreBackend(Backend):
         return int(self._head(key)["size"])
 
     def modified(self, key: str) -> float:
-        """See :class:`Backend`."""
-        return float(self._head(key)["last_modified"].timestamp())
+        """See :class:`Backend`. Of a value that went up in parts some servers tell when that began."""
+        # The header has whole seconds, cut off.
+        return float(self._head(key)["last_modified"].timestamp()) + _LAST_OF_A_SECOND
 
     def exists(self, key: str) -> bool:
         """See :class:`Backend`."""
@@ -240,14 +244,17 @@ class ObjectStoreBackend(Backend):
             raise refusal(error, f"write {key}", self._url) from error
         return True
 
+    def _wait_for(self, count: int) -> None:
+        if self._pace is not None:
+            self._pace(count)
+
     def _put_parts(self, key: str, descriptor: int, size_bytes: int) -> None:
         part_bytes = max(_PART_BYTES, -(-size_bytes // _MOST_PARTS))
 
         def parts() -> Iterator[bytes]:
             for offset in range(0, size_bytes, part_bytes):
                 length = min(part_bytes, size_bytes - offset)
-                if self._pace is not None:
-                    self._pace(length)
+                self._wait_for(length)
                 yield os.pread(descriptor, length, offset)
 
         try:

@@ -116,3 +116,17 @@ def test_a_forked_process_begins_anew() -> None:
         good = all(backend.get(f"log/entries/{number:012}") == b"%d" % number for number in range(40))
         os._exit(0 if good else 1)
     assert os.waitstatus_to_exitcode(os.waitpid(child, 0)[1]) == 0
+
+
+def test_a_refreshed_value_is_read_anew() -> None:
+    place = Noting()
+    for number in range(20):
+        place.put_if_absent(f"log/entries/{number:012}", b"old")
+    backend = AheadBackend(place)
+    for number in range(3):
+        backend.get(f"log/entries/{number:012}")
+    backend.get(f"log/entries/{9:012}")  # all that were fetched ahead are there by now, or cancelled below
+    place.delete(f"log/entries/{4:012}")
+    place.put_if_absent(f"log/entries/{4:012}", b"new")
+    backend.refresh(f"log/entries/{4:012}")
+    assert backend.get(f"log/entries/{4:012}") == b"new"

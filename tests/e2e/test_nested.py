@@ -227,6 +227,21 @@ def test_many_inner_runs_at_the_same_time_all_join(my_desk: Desk) -> None:
     assert len(names(outer["outputs"])) == CROWD
 
 
+@pytest.mark.slow
+def test_an_inner_run_keeps_pointers_and_what_it_destroys(my_desk: Desk) -> None:
+    my_desk.write("reenact.toml", '[inputs."raw/**"]\nkeep = "pointer"\n')
+    my_desk.write("raw/a.csv", INPUT)
+    my_desk.write("raw/b.csv", "x\n")
+    script = '"$0" run --job inner -- sh -c "cat raw/*.csv > all.txt; echo more >> raw/b.csv"'
+    done = my_desk.record("sh", "-c", script, my_desk.person.reenact, options=("--job", "outer"))
+    assert done.exit_code == 0, done.stderr
+    for bundle in bundles(my_desk).values():
+        inputs = {artifact["name"]: artifact for artifact in bundle["inputs"]}
+        assert [inputs[name]["keep"] for name in ("raw/a.csv", "raw/b.csv")] == ["pointer", "bytes"], bundle["job"]
+        done, answer = my_desk.replay(bundle["run_id"])
+        assert (done.exit_code, answer["verdict"]) == (0, "reproduced"), json.dumps(answer)
+
+
 def test_what_an_inner_run_is_given_open_is_its_own(desk: Desk) -> None:
     desk.write("in.csv", INPUT)
     script = 'cat in.csv | "$0" run --job piped -- sort > sorted.csv; "$0" run --job file -- wc -l < in.csv > lines.txt'

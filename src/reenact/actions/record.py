@@ -232,12 +232,8 @@ def _live_run(settings: Settings, request: RunRequest, parent: Parent | None, st
 
 
 def _pointers(settings: Settings, start: _Start) -> dict[str, Any]:
-    """Say which inputs are kept as pointers: none where what destroys a file is not stopped before it was kept.
-
-    That is so of an observer that looks back, and of a recording around this one, which knows nothing of these settings.
-    """
-    joined = start.begun.outer is not None
-    if not settings.inputs or joined or (start.rung is not None and start.rung.name == "strace"):
+    """Say which inputs are kept as pointers: none where what destroys a file is not stopped before it was kept."""
+    if not settings.inputs or (start.rung is not None and start.rung.name == "strace"):
         return {}
     from reenact.capture.pointers import header_of_rules  # noqa: PLC0415 - few runs keep any
 

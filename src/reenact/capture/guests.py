@@ -17,6 +17,7 @@ import os
 import socket
 import struct
 import time
+from collections.abc import Callable
 from typing import Any, Final
 
 from reenact.capture.nesting import JOIN, MESSAGE_BYTES, PROTOCOL, READY, Said, unpack
@@ -184,6 +185,7 @@ class Guests:
             linger_seconds=said["linger_seconds"],
             inherited=tuple((path, how) for path, how in said["inherited"]),
             cwd=said["cwd"],
+            pointers=_pointers(said["pointers"]),
         )
         around = [observer for observer, _ in self._supervisor.covering(actor)]
         if not around:
@@ -309,6 +311,14 @@ class Guests:
             self._supervisor.leave(self._server.fileno())
             self._server.close()
             self._server = None
+
+
+def _pointers(header: dict[str, Any]) -> Callable[[str], bool]:
+    if not header:
+        return lambda _: False
+    from reenact.capture.pointers import Pointers  # noqa: PLC0415 - few runs keep any
+
+    return Pointers(header).means
 
 
 def _peer(connection: socket.socket) -> tuple[int, int]:

@@ -231,6 +231,7 @@ def _joining(run: LiveRun, outer: Outer, watch: Watch, memory: int) -> Callable[
             "job": job,
             "stdin": {"kind": run.header["streams"]["stdin"]["kind"], "source": _identity(0)},
             "secrets": run.secrets(),
+            "pointers": {name: run.header[name] for name in ("pointers", "root") if "pointers" in run.header},
         }
         # Where that fails, the recorder finds that nobody writes the journal, and says so in the bundle.
         outer.join(watch, (watch.journal, watch.lock, wake, memory), facts)

@@ -125,7 +125,8 @@ class Outer:
             watch: The run.
             descriptors: Of its journal, its lock, its wake-up pipe (to write to), and its shared memory.
             facts: ``job``, its process id; ``stdin``, its kind and its device and inode; ``secrets``, see
-                :meth:`reenact.capture.redact.Redactor.state`.
+                :meth:`reenact.capture.redact.Redactor.state`; ``pointers``, what :class:`reenact.capture.pointers.Pointers` needs
+                of the run's header, or nothing.
 
         Returns:
             False when the supervisor is gone: the job then runs unobserved.

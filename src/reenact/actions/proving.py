@@ -21,7 +21,7 @@ from reenact.ids import RunId
 from reenact.model import statement
 from reenact.model.statement import PAYLOAD_TYPE
 from reenact.seal.checkpoint import Checkpoint, Checkpoints
-from reenact.seal.flaws import FLAWS, Flaw
+from reenact.seal.flaws import Flaw
 from reenact.seal.proof import (
     FORMAT,
     CheckedItem,
@@ -184,7 +184,7 @@ def verify_proof(settings: Settings, path: str, files: Sequence[str], trust_file
     try:
         proof = load_proof(_read(path))
     except SignatureInvalid as error:
-        return _unreadable(Flaw("proof-malformed", f"{path}: {error}"))
+        return _unreadable([Flaw("proof-malformed", f"{path}: {error}")])
     checked = check(proof, PAYLOAD_TYPE, trust)
     flaws = [("checkpoint", flaw) for flaw in checked.flaws] + [("run", flaw) for flaw in checked.run.flaws]
     flaws += [("verdict", flaw) for item in checked.verdicts for flaw in item.flaws]
@@ -195,7 +195,7 @@ def verify_proof(settings: Settings, path: str, files: Sequence[str], trust_file
         words = _verdict_words(checked)
         reproduced = _reproduced(checked)
     except IntegrityError as error:
-        return _unreadable(Flaw("malformed-bundle", str(error)))
+        return _unreadable([*(flaw for _, flaw in flaws), Flaw("malformed-bundle", str(error))])
     proven = [_file(name, _subjects(payload or b'{"subject":[]}'), reproduced) for name in files]
     flaws += [(one.path, flaw) for one in proven if (flaw := _file_flaw(one, payload)) is not None]
     signed, entry = checked.run.signed, checked.run.entry
@@ -211,15 +211,12 @@ def verify_proof(settings: Settings, path: str, files: Sequence[str], trust_file
         trusted=None if trust is None else not flaws,
         verdicts=tuple(words),
         files=tuple(proven),
-        findings=tuple(
-            Problem(code=flaw.code, subject=subject, message=flaw.message, exit_code=FLAWS[flaw.code].exit_code)
-            for subject, flaw in flaws
-        ),
+        findings=tuple(Problem.of(flaw, subject) for subject, flaw in flaws),
     )
 
 
-def _unreadable(flaw: Flaw) -> VerifiedProof:
-    problem = Problem(code=flaw.code, subject="proof", message=flaw.message, exit_code=flaw.exit_code)
+def _unreadable(flaws: Sequence[Flaw]) -> VerifiedProof:
+    """Tell of a proof that says nothing."""
     return VerifiedProof(
         run_id=None,
         job=None,
@@ -231,7 +228,7 @@ def _unreadable(flaw: Flaw) -> VerifiedProof:
         trusted=None,
         verdicts=(),
         files=(),
-        findings=(problem,),
+        findings=tuple(Problem.of(flaw, "proof") for flaw in flaws),
     )
 
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 import base64
 import binascii
 from collections.abc import Iterable, Mapping
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from typing import Final
 
 from reenact.seal.entry import Entry
@@ -36,8 +36,6 @@ class KeyState:
     revoked: int | None = None
     """The first entry that does not count any more."""
     reason: str | None = None
-    successors: list[str] = field(default_factory=list)
-    """Keys it announced."""
 
     def flaw_at(self, index: int | None) -> Flaw | None:
         """Say why it does not count at a place in the log; None means not logged: only a revocation of everything matters."""
@@ -120,7 +118,6 @@ class Keyring:
     def _succeed(self, by: str, subject: str) -> None:
         if by == subject or by not in self.states:
             return
-        self.states[by].successors.append(subject)
         if self._follow and self._roots is not None and by in self._roots:
             self._roots.setdefault(subject, self._roots[by])
 
@@ -145,7 +142,3 @@ class Keyring:
     def owner(self, key_id: str) -> str | None:
         """Name the owner of a key that is trusted; None for one that is not. Without roots nobody is."""
         return self._roots.get(key_id) if self._roots is not None else None
-
-    def accepts(self, key_id: str) -> bool:
-        """Tell whether signatures by a key are looked at, at all."""
-        return key_id in self.states

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, Final
 
 import click
 
-from reenact.cli.differences import output_lines
+from reenact.cli.differences import output_lines, print_differences
 from reenact.cli.policy_options import policy_from, policy_options
 from reenact.cli.progress import progress
 from reenact.cli.text import aligned, count, printable
@@ -77,7 +77,7 @@ def command(
     if as_json:
         print_json(result)
     else:
-        print("\n".join(_lines(result)))
+        print_differences(_lines(result))
     return 0 if result.equal else 1
 
 

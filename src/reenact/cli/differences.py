@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import sys
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Final
 
 from reenact.cli.text import aligned, printable, short_digest
@@ -13,14 +14,46 @@ if TYPE_CHECKING:
     from reenact.model.policy import Policy
     from reenact.model.verdict import OutputJudgement
 
-__all__ = ["level_words", "output_lines", "policy_words"]
+__all__ = ["level_words", "output_lines", "policy_words", "print_differences"]
 
 _VALUE_CHARACTERS: Final = 40
 """Of a value, in a table for people; --json has all of it."""
 _SHOWN_IDENTICAL: Final = 20
 _SHOWN_OTHERS: Final = 200
 _ALWAYS_SHOWN: Final = frozenset({"exit-code", "stdout", "stderr"})
+_STYLES: Final = {
+    "✔": "green",
+    "✘": "red",
+    "identical": "green",
+    "equivalent:": "yellow",
+    "different": "red",
+    "missing": "red",
+    "extra": "red",
+    "~": "yellow",
+    "+": "green",
+    "-": "red",
+    "hint:": "cyan",
+}
+"""How the first word of a line is coloured on a terminal."""
 _MARKS: Final = {"changed": "~", "added": "+", "removed": "-"}
+
+
+def print_differences(lines: Iterable[str]) -> None:
+    """Print lines; on a terminal the first word of each says by its colour what kind of line it is."""
+    if not sys.stdout.isatty():
+        print("\n".join(lines))
+        return
+    from rich.console import Console  # noqa: PLC0415 - 60 ms, spent only for a person at a terminal
+    from rich.text import Text  # noqa: PLC0415 - same
+
+    console = Console(highlight=False, soft_wrap=True)
+    for line in lines:
+        shown = Text(line)
+        words = line.split(maxsplit=1)
+        if words and (style := _STYLES.get(words[0])):
+            start = line.index(words[0])
+            shown.stylize(style, start, start + len(words[0]))
+        console.print(shown)
 
 
 def level_words(output: OutputJudgement) -> str:
@@ -142,7 +175,7 @@ def _examples(part: PartComparison) -> Iterator[str]:
     yield from aligned(rows)
     total = part.changed + part.added + part.removed
     if total > len(part.examples) > 0:
-        yield f"… and {total - len(part.examples):,} more rows; --json counts all of them"
+        yield f"… and {total - len(part.examples):,} more rows ([compare] examples sets how many are shown)"
 
 
 def _example(example: RowDifference) -> Iterator[tuple[str, ...]]:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 import click
 
-from reenact.cli.differences import output_lines
+from reenact.cli.differences import output_lines, print_differences
 from reenact.cli.progress import progress
 from reenact.cli.text import duration, printable
 from reenact.cli.verb import EXITS, Pairs, json_option, print_json, run_argument, settings_for, store_option, verb
@@ -161,7 +161,7 @@ def command(
     if as_json:
         print_json(result)
     else:
-        print("\n".join(_lines(result)))
+        print_differences(_lines(result))
     return EXIT_OF[result.verdict]
 
 

@@ -32,7 +32,7 @@ _SAME_BLOCK: Final = 1 << 20
 class Limits:
     """What a comparison may use."""
 
-    memory_bytes: int = 512 << 20
+    memory_bytes: int = 768 << 20
     unpacked_max_bytes: int = 16 << 30
     examples: int = 10
     folder: str | None = None

@@ -23,7 +23,7 @@ body { font: 15px/1.5 system-ui, sans-serif; color: var(--ink); background: var(
   padding: 1.5rem; }
 h1 { font-size: 1.4rem; margin: 0 0 .25rem; overflow-wrap: anywhere; } h2 { font-size: 1.1rem; margin: 2rem 0 .5rem; }
 h3 { font-size: 1rem; margin: 1rem 0 .4rem; } p { margin: .3rem 0; } .soft { color: var(--soft); }
-table { border-collapse: collapse; margin: .5rem 0; max-width: 100%; } .wide { overflow-x: auto; }
+td:first-child { min-width: 6rem; } table { border-collapse: collapse; margin: .5rem 0; max-width: 100%; } .wide { overflow-x: auto; }
 th, td { text-align: left; padding: .25rem .75rem .25rem 0; border-bottom: 1px solid var(--line); vertical-align: top; }
 td.number, th.number { text-align: right; font-variant-numeric: tabular-nums; } code, td.value { font-family: ui-monospace, monospace;
   font-size: .9em; overflow-wrap: anywhere; }
@@ -146,7 +146,7 @@ def _part(part: PartComparison) -> str:
             _chart([(c.column, c.changed + c.within) for c in part.columns], "Values that differ, by column"),
         ]
         lines += [
-            _chart([(f"{power} …", count) for power, count in c.histogram], f"How far apart: {c.column}")
+            _chart([(f"from {power}", count) for power, count in c.histogram], f"How far apart: {c.column}")
             for c in part.columns
             if c.histogram
         ]

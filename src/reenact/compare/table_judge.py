@@ -35,7 +35,7 @@ class Bounds:
 
     folder: str
     """For what does not fit into memory."""
-    memory_bytes: int = 512 << 20
+    memory_bytes: int = 768 << 20
     examples: int = 10
 
 
@@ -211,7 +211,6 @@ class _Judge:
         elif level == "encoding" and columns_moved:
             level = "order"
         relaxations = () if level == "different" else self._relaxations(level, tally, moved)
-        shown = [*tally.examples, *examples][: self._bounds.examples]
         return PartComparison(
             kind="table",
             level=level,
@@ -223,10 +222,15 @@ class _Judge:
             key=key,
             schema=self._schema,
             columns=tally.columns(),
-            examples=tuple(shown) if level == "different" else (),
+            examples=(*tally.examples, *self._first(examples)) if level == "different" else (),
             notes=tuple(self._notes),
             relaxations=tuple(relaxations),
         )
+
+    def _first(self, alone: Sequence[RowDifference]) -> Iterator[RowDifference]:
+        """Give the first of those that were removed, and of those that were added: neither hides the other."""
+        for kind in ("removed", "added"):
+            yield from [example for example in alone if example.kind == kind][: self._bounds.examples]
 
     def _relaxations(self, level: Level, tally: Tally, moved: bool) -> Iterator[Relaxation]:
         storage = [f"{c.column} stored as {c.recorded} → {c.got}" for c in self._schema if c.change == "storage"]

@@ -58,7 +58,7 @@ class Compare(Section):
     )
     memory_bytes: int = number_of_bytes(
         "How much memory pairing the rows of two large tables may use; what does not fit is put on disk.",
-        default=512 << 20,
+        default=768 << 20,
     )
     unpacked_max_bytes: int = number_of_bytes(
         "How large what is packed in an output (gzip, zstd, zip, tar) may be when it is unpacked to be compared; what is"

@@ -87,6 +87,7 @@ def test_everything_works_for_its_recipients_and_nothing_for_others(desk: Desk) 
     job = desk.record("sh", "-c", "echo on; exit 3", variables=others, cwd=desk.base)
     assert (job.exit_code, job.stdout) == (3, b"on\n")
     assert b"not recorded" in job.stderr
+    assert not (desk.out / ".local").exists()  # no journal that nobody would ever finish
 
 
 @pytest.mark.slow

@@ -163,6 +163,10 @@ def _start(settings: Settings, request: RunRequest, parent: Parent | None) -> _S
     described = read_description(location, environment)
     if described is not None:  # before anything about the job is written
         check_encryption(described, location, required=settings.storage.encryption == "required")
+        if described.encryption is not None:
+            from reenact.store.crypt.identities import require_identity  # noqa: PLC0415 - for encrypted stores only
+
+            require_identity(location, environment)
     outer = _reach(parent, _ours(location, described)) if parent is not None else None
     wanted = request.rung or settings.capture.rung
     joins = outer is not None and wanted in ("auto", "kernel")

@@ -275,9 +275,9 @@ def open_store(
         backend = spared(backend, access, cache)
     sealed = None
     if told.encryption is not None and staging is not None:
+        sealed = _unlocked(backend, told, staging)
         for folder in private:
             private_folder(folder)
-        sealed = _unlocked(backend, told, staging)
     return Store(
         backend=guarded(sealed or backend, access),
         store_id=told.id,

@@ -19,7 +19,7 @@ from reenact.store.description import private_base
 if TYPE_CHECKING:
     from reenact.store.crypt.keyring import KeyRing
 
-__all__ = ["VARIABLE", "check_epoch", "identity_places", "load_identities", "own_recipient"]
+__all__ = ["VARIABLE", "check_epoch", "identity_places", "load_identities", "own_recipient", "require_identity"]
 
 VARIABLE: Final = "REENACT_IDENTITY"
 """Names a file of identities that is looked into before the user's own."""
@@ -42,6 +42,20 @@ def identity_places(environment: Mapping[str, str]) -> list[str]:
     own = [os.path.join(folder, _FILE)] if folder is not None else []
     named = environment.get(VARIABLE, "")
     return [named, *own] if named else own
+
+
+def require_identity(location: str, environment: Mapping[str, str]) -> None:
+    """Refuse early where no identity is at hand at all, without reading any.
+
+    Raises:
+        StoreLocked: there is no file that may hold one.
+    """
+    places = identity_places(environment)
+    if not any(os.path.exists(place) for place in places):
+        raise StoreLocked(
+            f"the store at {location} is encrypted, and no identity is here; looked for in: {', '.join(places) or 'no place'}",
+            hint="reenact recipients me makes one, for those who can read the store to add",
+        )
 
 
 def load_identities(environment: Mapping[str, str]) -> list[age.Identity]:

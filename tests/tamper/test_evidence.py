@@ -391,6 +391,15 @@ def test_a_revocation_that_is_hidden(settings: Settings, store: Store) -> None:
     assert "key-event-hidden" in codes(settings)
 
 
+def test_a_revocation_whose_copy_is_changed(settings: Settings, store: Store) -> None:
+    revoked(settings, store)
+    copy = max(at(store, "log/keys").iterdir())
+    put(copy, copy.read_bytes().replace(b"revoke", b"revoge"))
+    assert "key-event-hidden" in codes(settings, FIRST)
+    put(copy.with_name(f"{99:012d}"), b"{}")
+    assert "key-event-hidden" in codes(settings, FIRST)
+
+
 def test_a_revocation_by_somebody_without_a_say(settings: Settings, store: Store, tmp_path: Path) -> None:
     key = signers(store)[0].public
     trusting(settings, key.key_id)

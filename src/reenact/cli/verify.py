@@ -78,21 +78,15 @@ def command(
 
     pin = read_pin(since) if since is not None else None
     names, files = split(settings, references)
+    runs, found = [], []
     with progress("verifying") as say:
-        whole = everything or not files
-        runs = (
-            verify(settings, names, everything=everything, deep=deep, trust_file=trust, since=pin, say=say)
-            if names or whole
-            else []
-        )
-        found = verify_files(settings, files, trust_file=trust, since=pin, say=say) if files else []
-    lines = [*(run_lines(runs) if names or whole else ()), *(line for one in found for line in file_lines(one))]
-    return _say(
-        [*runs, *found],
-        lines,
-        max([*(run.exit_code for run in runs), *(one.exit_code for one in found)], default=0),
-        as_json=as_json,
-    )
+        if names or everything:
+            runs = verify(settings, names, everything=everything, deep=deep, trust_file=trust, since=pin, say=say)
+        if files:
+            found = verify_files(settings, files, trust_file=trust, since=pin, say=say)
+    lines = [*(run_lines(runs) if names or everything else ()), *(line for one in found for line in file_lines(one))]
+    status = max([*(run.exit_code for run in runs), *(one.exit_code for one in found)], default=0)
+    return _say([*runs, *found], lines, status, as_json=as_json)
 
 
 def _say(document: object, lines: Iterable[str], status: int, *, as_json: bool) -> int:

@@ -160,8 +160,20 @@ class ObjectReader:
             more, absent = self._tasks(absent)
             tasks += more
         findings = [Finding(digest=digest, problem="missing", detail=self._missing_detail()) for digest in absent]
-        findings += Checker(self._backend, self._second_look, self._bases.blocks, content=content).run(tasks)
+        findings += self._checked(tasks, content=content)
         return blamed(wanted, findings, bases)
+
+    def _checked(self, tasks: list[Task], *, content: bool) -> list[Finding]:
+        checker = Checker(self._backend, self._second_look, self._bases.blocks, content=content)
+        findings = checker.run(tasks)
+        gone = [finding.digest for finding in findings if finding.problem == "missing"]
+        if gone and self._index.refresh():
+            # Somebody has repacked meanwhile: it may be in a pack that was not there when this began.
+            more, _ = self._tasks(gone)
+            bad = {finding.digest for finding in findings if finding.problem == "missing"} - {t.digest for t in more}
+            findings = [f for f in findings if f.problem != "missing" or f.digest in bad]
+            findings += checker.run(more)
+        return findings
 
     def _base_of(self, digest: Digest) -> Digest | None:
         place = next(self._places(digest), None)

@@ -188,3 +188,47 @@ def test_a_large_object_in_a_pack_of_its_own_reads_and_is_checked(
         assert [finding.digest for finding in again.objects.verify([digest], content=thorough)] == [digest]
     assert of_bytes(content) == digest
     again.close()
+
+
+def test_who_reads_beside_a_repacking_finds_everything_at_any_moment(store: Store, tmp_path: Path) -> None:
+    kept = {}
+    for number in range(4):
+        content = b"%d" % number * 300
+        kept[put(store, content, os.urandom(500))[0]] = content
+    reader = open_store(store.location, create=False)
+    assert reader.objects.verify(kept, content=True) == []  # it knows the packs of this moment
+    names, _, _ = store.repack(worth_repacking(look(store, *kept).packs))
+    for value in store.values_of_packs(names):
+        store.backend.delete(value.key)
+        other = open_store(store.location, create=False)
+        for digest, content in kept.items():
+            assert reader.objects.read(digest) == other.objects.read(digest) == content
+            with (tmp_path / "out").open("wb") as file:
+                reader.objects.copy_to(digest, file.fileno())
+            assert (tmp_path / "out").read_bytes() == content
+        other.close()
+    again = open_store(store.location, create=False)
+    assert again.objects.verify(kept, content=True) == []
+    reader.close()
+    again.close()
+
+
+def test_a_check_that_began_before_a_repacking_finds_nothing_missing(
+    store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    kept = [put(store, b"%d" % number * 300, os.urandom(500))[0] for number in range(4)]
+    reader = open_store(store.location, create=False)
+    from reenact.store.checking import Checker
+
+    run = Checker.run
+
+    def beside(self: Checker, tasks: list[object]) -> list[object]:
+        monkeypatch.setattr(Checker, "run", run)
+        names, _, _ = store.repack(worth_repacking(look(store, *kept).packs))
+        for value in store.values_of_packs(names):
+            store.backend.delete(value.key)
+        return run(self, tasks)  # type: ignore[arg-type,return-value]
+
+    monkeypatch.setattr(Checker, "run", beside)
+    assert reader.objects.verify(kept, content=True) == []
+    reader.close()

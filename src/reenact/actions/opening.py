@@ -196,12 +196,24 @@ def resolve(store: Store, reference: str) -> RunId:
     """
     run_ids = store.runs.ids()
     if is_run_id(reference):
+        if reference not in run_ids and (pruned := store.custody.tombstone(RunId(reference))) is not None:
+            raise RunNotFound(reference, hint=_of_tombstone(pruned))
         return references.resolve(reference, run_ids, lambda _: "")
     jobs = {run_id: job for run_id in run_ids if (job := _job(store, run_id)) is not None}
     try:
         return references.resolve(reference, list(jobs), jobs.__getitem__)
     except RunNotFound:
         return references.resolve(reference, run_ids, lambda _: "")
+
+
+def _of_tombstone(data: bytes) -> str:
+    from reenact.model.custody import Tombstone, load_record  # noqa: PLC0415 - rare
+
+    try:
+        record = load_record(data, Tombstone)
+    except MalformedBundle:
+        return "it was pruned"
+    return f"it was pruned at {record.pruned_at}: {record.reason}"
 
 
 def _job(store: Store, run_id: RunId) -> str | None:

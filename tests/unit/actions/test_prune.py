@@ -85,6 +85,9 @@ def test_it_leaves_a_tombstone_that_is_logged(settings: Settings, store: Store) 
     prune(settings, PruneRequest(runs=(run_id(1),), yes=True, reason="no room", sweeping=NOW))
     record = load_record(store.custody.tombstone(RunId(run_id(1))) or b"", Tombstone)
     assert (record.run_id, record.statement, record.reason) == (run_id(1), statement, "no room")
+    with pytest.raises(RunNotFound) as raised:
+        verify(settings, (run_id(1),))
+    assert raised.value.hint() == f"it was pruned at {record.pruned_at}: no room"
     (entry,) = (entry for entry in Log(store.backend).entries() if entry.kind == "tombstone")
     assert (entry.run_id, entry.statement, entry.reason) == (run_id(1), statement, "no room")
 

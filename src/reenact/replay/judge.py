@@ -106,7 +106,7 @@ def judge_outputs(first: Bundle, second: Bundle, contents: Contents = _NOTHING) 
     for name in sorted({*sides[0], *sides[1]}):
         recorded, got = sides[0].get(name), sides[1].get(name)
         taken = [a is not None and grouped.takes(a, side) for a, side in ((recorded, "recorded"), (got, "got"))]
-        if any(taken):
+        if any(taken) or _was_there((recorded, got), (second, first)):
             continue
         if recorded is None and got is not None:
             found.append(OutputJudgement(name=name, verdict="extra", got=_shown(got)))
@@ -115,6 +115,14 @@ def judge_outputs(first: Bundle, second: Bundle, contents: Contents = _NOTHING) 
     found = sorted([*found, *grouped.judgements()], key=lambda judgement: judgement.name)
     found += _exit_code(first, second)
     return tuple(found)
+
+
+def _was_there(made: tuple[Artifact | None, Artifact | None], others: tuple[Bundle, Bundle]) -> bool:
+    """Tell whether a folder that one run made was there already when the other began: that is no difference of what they made."""
+    for artifact, counterpart, other in zip(made, reversed(made), others, strict=True):
+        if artifact is not None and counterpart is None and artifact.entry.type == "directory":
+            return any(a.name == artifact.name and a.entry.type == "directory" for a in other.inputs)
+    return False
 
 
 # --- outputs

@@ -139,3 +139,13 @@ def test_a_verdict_with_all_this_is_signed_as_any() -> None:
         bundle_digest=of_bytes(b""),
     )
     assert load_verdict(dump_verdict(verdict)) == verdict
+
+
+def test_a_folder_that_the_other_run_found_there_is_no_difference() -> None:
+    made = bundles.artifact("out", None, "created")
+    first = bundles.bundle(outputs=(made,))
+    found = judge_outputs(first, bundles.bundle(outputs=(), inputs=(bundles.artifact("out", None, "probed"),)))
+    assert [o.name for o in found] == ["exit-code"]
+    assert [o.verdict for o in judge_outputs(first, bundles.bundle(outputs=())) if o.name == "out"] == ["missing"]
+    back = judge_outputs(bundles.bundle(outputs=(), inputs=(bundles.artifact("out", None, "probed"),)), first)
+    assert [o.name for o in back] == ["exit-code"]

@@ -81,7 +81,8 @@ class TableReader:
         for artifact in sorted(tables, key=lambda a: (a.entry.size_bytes, a.name)):
             left -= artifact.entry.size_bytes
             if left < 0 or not self._most:
-                self._causes[_field(artifact.name)] = "larger than what is read after a run (compare.facts_max_bytes)"
+                why = "larger than what is read after a run" if self._most else "tables were not read after this run"
+                self._causes[_field(artifact.name)] = f"{why} (compare.facts_max_bytes)"
             else:
                 self._wanted[artifact.name] = path_of(artifact)
         if not self._wanted:

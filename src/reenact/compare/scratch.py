@@ -40,8 +40,16 @@ class Scratch:
         path = self.path()
         with open(path, "wb") as target:
             while block := source.read(_BLOCK_BYTES):
-                self._spent += len(block)
-                if self._spent > self._most:
-                    raise NotATable(f"it unpacks to more than {self._most} bytes (compare.unpacked_max_bytes)")
+                self.spend(len(block))
                 target.write(block)
         return path
+
+    def spend(self, number_of_bytes: int) -> None:
+        """Count what is unpacked, also by somebody else and into memory.
+
+        Raises:
+            NotATable: that is more than the bound.
+        """
+        self._spent += number_of_bytes
+        if self._spent > self._most:
+            raise NotATable(f"it unpacks to more than {self._most} bytes (compare.unpacked_max_bytes)")

@@ -20,6 +20,8 @@ _ALIGNED_BYTES: Final = 4 << 20
 """Texts up to this size are aligned as `diff` does; in longer ones each line is compared with the one at its place."""
 _ALIGNED_LINES: Final = 20_000
 _SHOWN: Final = 300
+_LONGEST_LINE: Final = 1 << 20
+"""Characters that are taken for one line."""
 _BLOCK_BYTES: Final = 1 << 20
 _HASH_BITS: Final = 256
 
@@ -27,7 +29,8 @@ _HASH_BITS: Final = 256
 def _lines(path: str, encoding: str) -> Iterator[str]:
     used = "utf-8-sig" if encoding == "utf-8" else encoding
     with open(path, encoding=used, errors="surrogateescape", newline=None) as file:
-        for line in file:
+        # A longer line comes in pieces: a file may be one line, and as large as the disk.
+        while line := file.readline(_LONGEST_LINE):
             yield line.removesuffix("\n")
 
 

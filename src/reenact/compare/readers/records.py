@@ -69,7 +69,9 @@ def read_json_lines(path: str) -> Table:
         with open(path, "rb") as file:
             if file.read(len(codecs.BOM_UTF8)) != codecs.BOM_UTF8:
                 file.seek(0)
-            for line in file:
+            while line := file.readline(WHOLE_MAX_BYTES):
+                if len(line) == WHOLE_MAX_BYTES:
+                    raise NotATable(f"a line of more than {WHOLE_MAX_BYTES} bytes is not read as a whole")
                 if line.strip():
                     record = parse(line)
                     if not isinstance(record, dict):

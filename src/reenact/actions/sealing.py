@@ -243,15 +243,13 @@ def seal_bundle(
     payload = dump_bundle(bundle)
     try:
         by = signers(store, how)
-        envelope = seal_payload(payload, by)
+        put_sealed(store, bundle, payload, seal_payload(payload, by), by[0])
     except (SignerUnavailable, UsageError) as error:
         if not keep_unsealed:
             raise
         from reenact.actions.unsealed import keep  # noqa: PLC0415 - rare
 
         keep(store, RunId(bundle.run_id), payload, str(error))
-        return
-    put_sealed(store, bundle, payload, envelope, by[0])
 
 
 def put_sealed(store: Store, bundle: Bundle, payload: bytes, envelope: bytes, by: Signer) -> None:

@@ -330,6 +330,32 @@ def test_a_run_that_cannot_be_signed_is_kept_and_signed_later(
     assert {finding.code for finding in run.findings} == {"object-missing"}
 
 
+def test_a_signer_that_fails_for_the_entry_loses_nothing(settings: Settings, store: Store, tmp_path: Path) -> None:
+    from reenact.actions.opening import unfinished
+    from reenact.actions.sealing import seal_bundle
+    from reenact.actions.verify import verify
+
+    key_actions.new_key(settings, str(tmp_path / "device.pem"), "p256", None)
+    program = tmp_path / "device.sh"
+    # It signs once and no more until the file is gone.
+    program.write_text(
+        f"#!/bin/sh\n[ -e {tmp_path}/used ] && exit 1\ntouch {tmp_path}/used\nexec openssl dgst -sha256 -sign"
+        f" {tmp_path}/device.pem\n"
+    )
+    program.chmod(0o755)
+    device = signed_by(settings, signer=f"cmd:{program}", public_keys=(str(tmp_path / "device.pem.pub"),))
+    how = SealWith((f"cmd:{program}",), (str(tmp_path / "device.pem.pub"),))
+    seal_bundle(store, bundle(run_id=run_id(4)), how)
+    [run] = verify(device, (run_id(4),))
+    assert "not-logged" in {finding.code for finding in run.findings}
+    [reason] = unfinished(store, device).values()
+    assert "not signed yet" in reason
+    (tmp_path / "used").unlink()
+    assert unfinished(store, device) == {}
+    [run] = verify(settings, (run_id(4),))
+    assert {finding.code for finding in run.findings} == {"object-missing"}
+
+
 def test_what_names_no_signer_is_told(store: Store) -> None:
     for spec in ("rsa", "file:", "cmd:", "cmd:true"):
         with pytest.raises(ReenactError):

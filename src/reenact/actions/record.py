@@ -41,6 +41,8 @@ if TYPE_CHECKING:
 __all__ = ["RunRequest", "RunResult", "record"]
 
 _SIGNAL_BASE: Final = 128
+_FIRST_MEETING_SECONDS: Final = 5.0
+"""How long a server that does not answer is asked again while the job waits, which it does only for a store not known here."""
 _TAKEN: Final = "listener-taken"
 _TAKEN_MESSAGE: Final = (
     "this process tree is observed already, by what could not be asked to observe this run, too (another user's recording, "
@@ -244,12 +246,15 @@ def _pointers(settings: Settings, start: _Start) -> dict[str, Any]:
     return header_of_rules(settings.inputs)
 
 
-def _open(settings: Settings) -> Store:
+def _open(settings: Settings, most_seconds: float | None = None) -> Store:
     # In the recorder, while the job starts, or on first use.
     from reenact.actions.keeping import access, delta_policy  # noqa: PLC0415
     from reenact.store.opening import open_store  # noqa: PLC0415
 
-    return open_store(settings.store, create=True, deltas=delta_policy(settings), access=access(settings))
+    how = access(settings)
+    if most_seconds is not None:
+        how = how._replace(retry_seconds=min(how.retry_seconds, most_seconds))
+    return open_store(settings.store, create=True, deltas=delta_policy(settings), access=how)
 
 
 def _ours(location: str, described: Description | None) -> tuple[str, ...]:
@@ -276,7 +281,7 @@ def _made(settings: Settings) -> Description:
     if is_remote(settings.store):
         from reenact.actions.meeting import meet  # noqa: PLC0415 - the first time only
 
-        return meet(settings.store, lambda: _open(settings))
+        return meet(settings.store, lambda: _open(settings, _FIRST_MEETING_SECONDS))
     _open(settings)
     found = read_description(settings.store, os.environ)
     if found is None:

@@ -21,7 +21,7 @@ from reenact.actions.plan import Prepared, prepare
 from reenact.actions.sealing import seal_verdict, seal_with
 from reenact.compare.result import Comparison
 from reenact.digests import of_bytes
-from reenact.errors import UnreplayableError
+from reenact.errors import StoreError, UnreplayableError
 from reenact.ids import RunId
 from reenact.model.bundle import SCHEMA_VERSION
 from reenact.model.verdict import OutputJudgement, Overall, Verdict, overall
@@ -87,6 +87,11 @@ def replay(settings: Settings, request: ReplayRequest) -> ReplayResult:
     """
     begun = time.monotonic()
     store = opened(settings)
+    if store.access.read_only and not request.dry_run:
+        raise StoreError(
+            f"the replay could not be kept: the store at {store.location} is opened for reading only",
+            hint="--dry-run keeps nothing; or see storage.read_only",
+        )
     rungs = RUNGS if request.rung == "auto" else (request.rung,)
     passed_over: list[str] = []
     result = None

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import msgspec
 
-from reenact.capture import orders
 from reenact.capture.path_tree import PathTree
 
-__all__ = ["Contact", "Observation", "PathRecord", "ProcessRecord"]
+__all__ = ["Contact", "Observation", "PathRecord", "ProcessRecord", "merged_order"]
 
 
 class PathRecord(msgspec.Struct):
@@ -59,6 +59,19 @@ class Contact(msgspec.Struct, frozen=True):
     kind: str
     endpoint: str
     actor: str
+
+
+def merged_order(known: Sequence[str], names: Sequence[str]) -> list[str]:
+    """Put further names into an order: each behind the one it follows."""
+    there = set(known)
+    behind: dict[str, list[str]] = {}
+    last = ""  # no name is empty: the beginning
+    for name in names:
+        if name in there:
+            last = name
+        else:
+            behind.setdefault(last, []).append(name)
+    return [name for first in ("", *known) for name in (first, *behind.get(first, ())) if name]
 
 
 class Observation:
@@ -117,7 +130,7 @@ class Observation:
         self._take_d(path, names)
 
     def _take_d(self, path: str, names: list[str]) -> None:
-        self.orders[path] = orders.merged(self.orders.get(path, []), names)
+        self.orders[path] = merged_order(self.orders.get(path, []), names)
 
     def _take_s(self, path: str) -> None:
         self.paths[path].looked_at = True

@@ -6,28 +6,12 @@ A replay gives it again (:mod:`reenact.capture.trace.listings`); a folder of whi
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from collections.abc import Callable
 
+from reenact.capture.observation import Observation
 from reenact.capture.walk import is_special
 
-if TYPE_CHECKING:
-    from reenact.capture.observation import Observation
-
-__all__ = ["merged", "recorded"]
-
-
-def merged(known: Sequence[str], names: Sequence[str]) -> list[str]:
-    """Put further names into an order: each behind the one it follows."""
-    there = set(known)
-    behind: dict[str, list[str]] = {}
-    last = ""  # no name is empty: the beginning
-    for name in names:
-        if name in there:
-            last = name
-        else:
-            behind.setdefault(last, []).append(name)
-    return [name for first in ("", *known) for name in (first, *behind.get(first, ())) if name]
+__all__ = ["recorded"]
 
 
 def recorded(observation: Observation, is_environment: Callable[[str], bool]) -> dict[str, list[str]] | None:

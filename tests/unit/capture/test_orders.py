@@ -9,7 +9,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from reenact.capture.orders import merged, recorded
+from reenact.capture.observation import merged_order as merged
+from reenact.capture.orders import recorded
 from tests import journals
 from tests.model_tree import ModelTree
 from tests.recording import Call, Recording

@@ -302,7 +302,7 @@ class SweptFolder(SweptStore):
     kind = "folder"
 
 
-SweptStore.TestCase.settings = settings(max_examples=40, stateful_step_count=20, deadline=None)
-SweptFolder.TestCase.settings = settings(max_examples=10, stateful_step_count=20, deadline=None)
+SweptStore.TestCase.settings = settings(max_examples=25, stateful_step_count=20, deadline=None)
+SweptFolder.TestCase.settings = settings(max_examples=6, stateful_step_count=20, deadline=None)
 TestSweptStore = SweptStore.TestCase
 TestSweptFolder = SweptFolder.TestCase

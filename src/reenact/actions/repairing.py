@@ -19,6 +19,7 @@ from reenact.actions.sealing import check_signature, logged_statements
 from reenact.digests import Digest, of_bytes
 from reenact.errors import IntegrityError, KeyAbsent, ReenactError, StoreError
 from reenact.ids import RunId, is_run_id
+from reenact.store.forms import RAW, encode_header
 from reenact.store.interface import Backend
 from reenact.store.opening import Store
 from reenact.store.packs import PackIndex, Record, encode_index, encode_records, index_key, pack_key
@@ -127,13 +128,14 @@ class Repair:
             found |= self._indexed(name)
         if found:
             self._say(f"copying what is good of pack {name}")
-            ready = self._copied(name, found)
-            self._put_aside(index_key(name))
-            self._put_aside(pack_key(name))
+            ready = self._copied(name, found, b"")
+            if ready.name == name:
+                # The place is taken by what is damaged, and what is good must be found at any moment.
+                os.unlink(ready.path)
+                ready = self._copied(name, found, os.urandom(16))
             publish(self._backend, ready)
-        else:
-            self._put_aside(index_key(name))
-            self._put_aside(pack_key(name))
+        self._put_aside(index_key(name))
+        self._put_aside(pack_key(name))
 
     def _is_whole(self, name: str) -> bool:
         state = hashlib.sha256()
@@ -163,9 +165,13 @@ class Repair:
                     good[raw] = record
         return good
 
-    def _copied(self, name: str, records: dict[bytes, Record]) -> Ready:
+    def _copied(self, name: str, records: dict[bytes, Record], mark: bytes) -> Ready:
+        """Write objects of a pack into another, and with them a mark, if any, that makes it unlike others."""
         pack = PackFile(atomic.temporary_name(self._store.staging()))
         try:
+            if mark:
+                digest = hashlib.sha256(mark).digest()
+                pack.add(digest, len(mark), iter([encode_header(RAW, len(mark), len(mark)), mark]), digest)
             for raw, record in sorted(records.items()):
                 stored = self._blocks(name, record.offset, record.stored_bytes)
                 pack.add(raw, record.content_bytes, stored, record.stored_digest)

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -308,6 +310,56 @@ def test_everything_is_repaired_from_a_copy(settings: Settings, store: Store, co
     assert len(result.findings) >= 5
     assert [finding for finding in result.findings if finding.outcome != "repaired"] == []
     assert (result.exit_code, run(settings, deep=True).findings) == (0, ())
+    assert is_sound(settings)
+
+
+@pytest.mark.usefixtures("records")
+def test_a_pack_harmed_where_no_object_is_is_written_anew(settings: Settings, store: Store) -> None:
+    path = file_of(store, "packs/*.pack", b"second")
+    harm(path, 0)
+    finding = only(run(settings, quarantine=True))
+    assert (finding.object, finding.outcome) == (None, "repaired")
+    assert not path.exists()
+    assert run(settings).findings == ()
+    assert is_sound(settings)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("at", range(1, 12))
+@pytest.mark.usefixtures("records")
+def test_a_repair_that_was_cut_off_loses_nothing_and_is_finished(
+    settings: Settings, store: Store, copy: Path, monkeypatch: pytest.MonkeyPatch, at: int
+) -> None:
+    """It is cut off before each of its writes and deletions."""
+    from reenact.store.backends.folder import FolderBackend
+
+    harm(file_of(store, "objects/*/*"))
+    harm_content(store, b"second")
+    harm(file_of(store, "packs/*.pack", LARGE[:0]), 0)
+    harm(file_of(store, f"runs/{run_id(1)}/bundle*"))
+    calls = 0
+    with monkeypatch.context() as patch:
+        for name in ("put_if_absent", "put_file_if_absent", "delete"):
+            done = getattr(FolderBackend, name)
+
+            def cut(*args: object, done: Any = done) -> object:
+                nonlocal calls
+                calls += 1
+                if calls == at:
+                    raise KeyboardInterrupt
+                return done(*args)
+
+            patch.setattr(FolderBackend, name, cut)
+        with contextlib.suppress(KeyboardInterrupt):
+            run(settings, repair_from=str(copy))
+    assert calls >= at
+    fresh = open_store(store.location, create=False)
+    good = [of_bytes(content) for content in (b"in", b"print()")]
+    assert fresh.objects.verify(good, content=True) == []
+    fresh.close()
+    run(settings, repair_from=str(copy))
+    result = run(settings, deep=True)
+    assert [finding for finding in result.findings if finding.problem != "stray"] == []
     assert is_sound(settings)
 
 

@@ -151,8 +151,8 @@ def _orders() -> Iterator[list[str]]:
     [
         ("packed", False),
         ("packed", True),
-        ("noise", False),
         ("version", False),
+        pytest.param("noise", False, marks=pytest.mark.slow),
         pytest.param("table", False, marks=pytest.mark.slow),
     ],
 )

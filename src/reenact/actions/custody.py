@@ -97,7 +97,7 @@ def release(settings: Settings, names: Sequence[str], reason: str, matter: str |
         active = [(files, record) for files, record in _active(store, run_id) if matter in (None, record.matter)]
         if not active:
             what = f"for the matter {matter!r}" if matter is not None else "at all"
-            raise UsageError(f"run {run_id} is not held {what}", hint="reenact prune tells which runs are held")
+            raise UsageError(f"run {run_id} is not held {what}", hint="reenact show RUN tells whether it is held")
         found += [_release(store, files, record, reason, seal_with(settings)) for files, record in active]
     return found
 

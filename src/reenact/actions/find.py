@@ -7,7 +7,7 @@ from dataclasses import dataclass, field
 from datetime import datetime
 
 from reenact.actions.opening import Signature, opened, peek_bundle, peek_verdict, read_sealed, resolve
-from reenact.errors import IntegrityError
+from reenact.errors import IntegrityError, MalformedBundle
 from reenact.ids import RunId, started_ms
 from reenact.model import statement, summary
 from reenact.model.bundle import Bundle
@@ -74,6 +74,8 @@ class ShownRun:
     seconds: float | None
     code: str | None
     replayable: str
+    stays: str | None = None
+    """Why it cannot be pruned: a hold, or that it is a baseline."""
 
 
 def list_runs(settings: Settings, wanted: RunFilter) -> list[RunRow]:
@@ -188,7 +190,19 @@ def show_run(settings: Settings, reference: str) -> ShownRun:
         seconds=summary.seconds(bundle),
         code=summary.code_name(bundle),
         replayable=summary.replayable(bundle),
+        stays=_stays(store, run_id),
     )
+
+
+def _stays(store: Store, run_id: RunId) -> str | None:
+    from reenact.actions.custody import baselines, held_runs  # noqa: PLC0415 - with it comes what signs
+
+    try:
+        # The log, which also tells of a hold whose record is gone, is long; `prune` reads it.
+        found = held_runs(store, run_id) if store.custody.holds(run_id) else baselines(store, run_id)
+    except MalformedBundle as error:
+        return f"perhaps, for what would say so cannot be read: {error}"
+    return found.get(run_id)
 
 
 def _good_verdicts(store: Store, run_id: RunId) -> Iterator[Verdict]:

@@ -67,7 +67,7 @@ class PruneResult:
     pruned: tuple[Line, ...]
     kept: tuple[Line, ...]
     records_bytes: int
-    """Of bundles, views and verdicts."""
+    """Of bundles, views and verdicts, and of what killed processes left unfinished."""
     swept: Swept = field(default_factory=Swept)
 
     @property
@@ -92,6 +92,7 @@ def prune(settings: Settings, request: PruneRequest, say: Callable[[str], None] 
         _finish(store)
         choice, jobs = _chosen(store, request)
         kept, freed = _Drop(store, jobs, request.reason, seal_with(settings), say).run(choice)
+        freed += store.clear_leftovers()
         swept = sweep(store, Marks(store), request.sweeping, say)
     dropped = {run_id: why for run_id, why in choice.pruned.items() if run_id not in kept}
     return _result(request, jobs, dropped, choice.kept | kept, freed, swept)

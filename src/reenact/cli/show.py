@@ -104,6 +104,8 @@ def _facts(shown: ShownRun) -> Iterator[tuple[str, str]]:
     yield "observed", f"{bundle.capture.method}, {count(len(bundle.capture.gaps), 'gap')}"
     yield "signature", shown.signature.message
     yield "replayable", shown.replayable
+    if shown.stays:
+        yield "stays", shown.stays
 
 
 def _section(title: str, number: int, rows: Iterable[tuple[str, ...]]) -> Iterator[str]:

@@ -199,6 +199,15 @@ class Store:
         self.leases.release(run_id)
         return deleted
 
+    def clear_leftovers(self) -> int:
+        """Delete the old unfinished files of killed processes in local folders; give the bytes that were freed."""
+        from reenact.store.leftovers import clear_leftovers  # noqa: PLC0415 - rare
+
+        folders = {self.staging()}
+        if os.path.isdir(self.location):
+            folders.add(self.location)
+        return clear_leftovers(folders, {lease.subject for lease in self.leases.all()})
+
     def close(self) -> None:
         """Close the caches; the next use opens them again."""
         self._index.close()

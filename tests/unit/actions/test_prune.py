@@ -284,6 +284,20 @@ def test_what_is_young_is_left(settings: Settings, store: Store) -> None:
     assert is_there(store, content)
 
 
+def test_what_killed_processes_left_goes_when_it_is_old(settings: Settings, store: Store) -> None:
+    add(store, 1, b"one")
+    store.writer(RunId(run_id(5)))
+    root = Path(store.location)
+    old, young = root / "log" / "entries" / ".tmp-1-x", root / "packs" / ".tmp-2-x"
+    live = Path(store.staging()) / f".tmp-{run_id(5)}-3-x.pack"
+    for path in (old, young, live):
+        path.write_bytes(b"x" * 100)
+    for path in (old, live):
+        os.utime(path, (1e9, 1e9))
+    assert go(settings).records_bytes == 100
+    assert [path.exists() for path in (old, young, live)] == [False, True, True]
+
+
 def test_while_a_run_is_recorded_nothing_is_freed(settings: Settings, store: Store) -> None:
     add(store, 1, b"one")
     store.writer(RunId(run_id(5)))

@@ -43,6 +43,8 @@ def test_hold_prune_and_release(store: Store, say: Any) -> None:
     for number in (1, 2, 3):
         add_run(store, number)
     assert say("hold", run_id(1), "--reason", "audit") == (0, f"held  {run_id(1)}  audit\n", "")
+    assert "stays        it is held: audit" in say("show", run_id(1))[1]
+    assert "\nstays " not in say("show", run_id(2))[1]
     status, out, _ = say("prune", "--job", "etl", "--keep-last", "1", "--grace", "0")
     assert status == 0
     assert out.splitlines()[:2] == [

@@ -111,7 +111,7 @@ class StoredCopy:
 
 
 def _blocks(file: Ranges, place: Place, digest: Digest, open_base: Callable[[Digest], Source]) -> Iterator[bytes]:
-    """Give the content of a copy, in blocks of at most 4 MiB."""
+    """Give the content of a copy, in blocks of at most 16 MiB."""
     header, head = read_header(file, place)
     if header.form in {RAW, ZSTD}:
         yield from plain_blocks(file, place)

@@ -63,7 +63,7 @@ class Bases:
         raise KeyAbsent(digest)
 
     def blocks(self, place: Place, digest: Digest) -> Iterator[bytes]:
-        """Give the content of the object at a place, in blocks of at most 4 MiB; memory is bounded.
+        """Give the content of the object at a place, in blocks of at most 16 MiB; memory is bounded.
 
         Raises:
             Malformed: it is damaged, or something it is made against is; which, is said. Perhaps after blocks were given.

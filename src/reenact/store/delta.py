@@ -30,6 +30,11 @@ PAYS: Final = 0.85
 _GOOD: Final = 0.3
 """A base that promises less than this is taken without looking at another."""
 
+_MOST_BROAD_BYTES: Final = 48 << 20
+"""All of a base of this length fits into the cache of segments, beside a segment made against it."""
+_BROAD_GAIN: Final = 0.7
+"""Being searched as a whole has to leave less than this share of what parts of the base leave: it takes more memory and time."""
+
 _SAMPLES: Final = 4
 _SAMPLE_BYTES: Final = 256 << 10
 
@@ -53,6 +58,8 @@ class Chain(msgspec.Struct, frozen=True, kw_only=True):
     lineage: tuple[bytes | None, ...]
     plain_share: float
     """What the new content takes by itself, as a share of its length; from samples."""
+    broad: bool = False
+    """Each segment is made against all of the base."""
 
 
 def choose_base(
@@ -93,10 +100,43 @@ def choose_base(
             best, found = share, base
         if share < _GOOD:
             break
+    wide = None
+    if best >= _GOOD:
+        whole = [before, *(_opened(open_source, digests.from_raw(lineage[-1])) for _ in range(before.depth > 0))]
+        wide = _broad([base for base in whole if base is not None], samples, alone, size_bytes, best)
+        found, best = (wide, 0.0) if wide is not None else (found, best)
     if found is None or best >= PAYS or not _sound(found):
         return None
     plain_share = sum(alone) / sum(len(content) for _, content in samples)
-    return Chain(base=found, number=number, lineage=next_lineage(number, lineage), plain_share=plain_share)
+    return Chain(
+        base=found,
+        number=number,
+        lineage=next_lineage(number, lineage),
+        plain_share=plain_share,
+        broad=wide is not None,
+    )
+
+
+def _broad(
+    bases: list[Source], samples: list[tuple[int, bytes]], alone: list[int], size_bytes: int, best: float
+) -> Source | None:
+    """Give a base that is worth being searched as a whole for every segment; only one that needs no other, and is short enough."""
+    if size_bytes > 2 * _MOST_BROAD_BYTES:
+        return None
+    for base in bases:
+        if base.depth or base.size_bytes > _MOST_BROAD_BYTES:
+            continue
+        try:
+            known = base.gather((Range(0, base.size_bytes),))
+        except (Malformed, StoreError):
+            continue
+        if len(known) < LEAST_PREFIX_BYTES:
+            continue
+        content = b"".join([content for _, content in samples])
+        share = len(prefix.compress(content, known, "broad")) / max(sum(alone), 1)
+        if share < min(_BROAD_GAIN * best, PAYS):
+            return base
+    return None
 
 
 def _opened(open_source: Callable[[Digest], Source], digest: Digest) -> Source | None:
@@ -150,9 +190,15 @@ class Coded(msgspec.Struct, frozen=True):
 class SegmentCoder:
     """Compresses segments in order, against a base or alone, and checks each by decompressing it."""
 
-    def __init__(self, effort: Effort) -> None:
-        """Begin; the effort is for segments that stand by themselves."""
+    def __init__(self, effort: Effort, *, broad: bool = False) -> None:
+        """Begin.
+
+        Args:
+            effort: For segments that stand by themselves.
+            broad: Segments are made against all of their base.
+        """
         self._effort: Effort = effort
+        self._broad = broad
         self._mode: Mode = "dense"
         self._left = 0
         self._share: float | None = None
@@ -171,6 +217,8 @@ class SegmentCoder:
         """
         if len(known) < LEAST_PREFIX_BYTES:
             return self._by_itself(content)
+        if self._broad:
+            return self._checked(content, known, Coded(prefix.compress(content, known, "broad"), ranges))
         mode = self._mode
         frame = self._frame(content, known, mode)
         share = len(frame) / len(content)

@@ -23,6 +23,7 @@ from reenact.store.effort import Effort
 from reenact.store.forms import LONGEST_HEADER_BYTES, Malformed, encode_segmented_header
 from reenact.store.segments import (
     ALONE_BYTES,
+    BROAD_BYTES,
     SEGMENT_BYTES,
     TRAILER_BYTES,
     Range,
@@ -87,12 +88,15 @@ class SegmentedObject:
         """
         self._path, self._worker, self._chain = path, worker, chain
         self._effort: Effort = effort
-        self._segment_bytes = ALONE_BYTES if chain is None else SEGMENT_BYTES
+        broad = chain is not None and chain.broad
+        self._segment_bytes = ALONE_BYTES if chain is None else BROAD_BYTES if broad else SEGMENT_BYTES
         self._aligner = Aligner(chain.base, size_bytes) if chain is not None else None
-        self._coder = SegmentCoder(effort)
+        self._coder = SegmentCoder(effort, broad=broad)
+        self._whole: bytes | None = None
+        """All of the base, where every segment is made against it."""
         self._pending = bytearray()
         self._start = 0
-        self._room = threading.Semaphore(_IN_FLIGHT_BYTES // self._segment_bytes)
+        self._room = threading.Semaphore(max(1, _IN_FLIGHT_BYTES // self._segment_bytes))
         self._out = _Output(Spool(path, worker))
         self._out.spool.submit(self._out.begin)
 
@@ -157,6 +161,10 @@ class SegmentedObject:
     def _look_up(self, aligner: Aligner, chain: Chain, content: bytes) -> tuple[bytes, tuple[Range, ...]]:
         """Read what a segment may be compressed against; nothing any more once the base turns out to be unreadable."""
         try:
+            if chain.broad:
+                ranges = (Range(0, chain.base.size_bytes),)
+                self._whole = self._whole if self._whole is not None else chain.base.gather(ranges)
+                return self._whole, ranges
             ranges = aligner.ranges(content, self._start)
             return (chain.base.gather(ranges) if ranges else b""), ranges
         except (Malformed, StoreError):
@@ -182,12 +190,12 @@ class SegmentedObject:
 
     def _stand_alone(self, chain: Chain, content_bytes: int) -> None:
         """Replace a delta that did not pay by segments that stand by themselves."""
-        old, self._segment_bytes = self._out, ALONE_BYTES
+        old, length, self._segment_bytes = self._out, self._segment_bytes, ALONE_BYTES
         new = _Output(Spool(f"{self._path}-alone", self._worker))
         coder = SegmentCoder(self._effort)
         try:
             new.begin()
-            for content in _joined(_contents(old, chain, content_bytes), ALONE_BYTES):
+            for content in _cut(_contents(old, chain, content_bytes, length), ALONE_BYTES):
                 new.add(coder.code(content, b"", ()))
         except BaseException:
             new.spool.discard()
@@ -206,23 +214,23 @@ class SegmentedObject:
         os.pwrite(out.spool.descriptor, header, 0)
 
 
-def _contents(output: _Output, chain: Chain, content_bytes: int) -> Iterator[bytes]:
+def _contents(output: _Output, chain: Chain, content_bytes: int, segment_bytes: int) -> Iterator[bytes]:
     """Read back what was written."""
     at = LONGEST_HEADER_BYTES
     for place, segment in enumerate(output.segments):
         frame = os.pread(output.spool.descriptor, segment.stored_bytes, at)
         at += segment.stored_bytes
         known = chain.base.gather(segment.ranges) if segment.ranges else b""
-        yield prefix.decompress(frame, known, min(SEGMENT_BYTES, content_bytes - place * SEGMENT_BYTES))
+        yield prefix.decompress(frame, known, min(segment_bytes, content_bytes - place * segment_bytes))
 
 
-def _joined(parts: Iterator[bytes], length: int) -> Iterator[bytes]:
-    """Join parts into pieces of a multiple of their length; the last may be shorter."""
+def _cut(parts: Iterator[bytes], length: int) -> Iterator[bytes]:
+    """Cut parts anew, into pieces of one length; the last may be shorter."""
     pending = bytearray()
     for part in parts:
         pending += part
-        if len(pending) >= length:
-            yield bytes(pending)
-            pending.clear()
+        while len(pending) >= length:
+            yield bytes(pending[:length])
+            del pending[:length]
     if pending:
         yield bytes(pending)

@@ -37,6 +37,7 @@ from reenact.store.forms import Malformed
 
 __all__ = [
     "ALONE_BYTES",
+    "BROAD_BYTES",
     "SEGMENT_BYTES",
     "TRAILER_BYTES",
     "Range",
@@ -55,6 +56,8 @@ SEGMENT_BYTES: Final = 2 << 20
 cover more than one move, and more memory."""
 ALONE_BYTES: Final = 4 << 20
 """Content of a segment that stands by itself: shorter ones make uncompressed Parquet larger, longer ones need more memory."""
+BROAD_BYTES: Final = 16 << 20
+"""Content of a segment that is made against all of its base: to search that once more takes longer than to compress the segment."""
 TRAILER_BYTES: Final = 4 + 32
 
 _VERSION: Final = 1
@@ -153,7 +156,7 @@ def _decode(data: bytes) -> Table:
     version, depth, count, number, segment_bytes, content_bytes = _HEAD.unpack_from(data)
     if version != _VERSION:
         raise Malformed(f"a table of segments of version {version}, which this program cannot read")
-    if not 0 < segment_bytes <= ALONE_BYTES:
+    if not 0 < segment_bytes <= BROAD_BYTES:
         raise Malformed(f"segments of {segment_bytes} bytes")
     at = _HEAD.size
     lineage = []

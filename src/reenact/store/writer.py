@@ -64,7 +64,8 @@ class ObjectWriter:
     """Puts the objects of one run. For one thread; make it in the process that uses it, it does not survive a fork.
 
     After a store error from an `add` of a large object the writer goes on with the others. After one that concerns the pack
-    (the message names it), only :meth:`abandon` is left. Memory: about 20 MiB, whatever the objects' sizes.
+    (the message names it), only :meth:`abandon` is left. Memory: about 20 MiB, whatever the objects' sizes; for one that
+    becomes a delta some 100 MiB, or 260 where it is made against all of its base.
     """
 
     def __init__(

@@ -264,3 +264,65 @@ def test_what_is_not_whole_is_not_counted(shelf: Shelf) -> None:
     assert len(shelf.store.objects.verify(versions, content=True)) == 2
     os.replace(shelf.path(first), shelf.path(second))
     assert len(shelf.store.objects.verify(versions, content=True)) == 2
+
+
+def shuffled(content: bytes, seed: int) -> bytes:
+    lines = content.splitlines(keepends=True)
+    random.Random(seed).shuffle(lines)
+    return b"".join(lines)
+
+
+def wide_table(rows: int) -> bytes:
+    """Make rows that are long enough to be found again wherever they are."""
+    chance = random.Random(3)
+    return b"".join(b"%d,%s\n" % (row, chance.randbytes(30).hex().encode()) for row in range(rows))
+
+
+def test_rows_in_another_order_are_found(shelf: Shelf) -> None:
+    old = wide_table(300_000)  # two segments, as they are made against all of the base
+    first = shelf.put(old)
+    new = shuffled(old, 1)
+    second = shelf.put(new, first)
+    assert shelf.form(second) == "zstd delta"
+    assert shelf.stored_bytes(second) < 0.25 * shelf.stored_bytes(first)
+    assert shelf.depth(second) == 1
+    assert_kept(shelf, new, second)
+    # What follows is made against it as against any other, and another order again against the first, which needs nothing else.
+    third_content = edited(new, 5, share=0.001)
+    third = shelf.put(third_content, second)
+    assert shelf.stored_bytes(third) < 0.03 * shelf.stored_bytes(first)
+    fourth_content = shuffled(third_content, 2)
+    fourth = shelf.put(fourth_content, third)
+    assert (shelf.form(fourth), shelf.depth(fourth)) == ("zstd delta", 1)
+    assert_kept(shelf, third_content, third)
+    assert_kept(shelf, fourth_content, fourth)
+    assert shelf.store.objects.bases_of(fourth) == (first,)
+
+
+def test_a_damaged_base_of_another_order_is_blamed(shelf: Shelf) -> None:
+    old = wide_table(60_000)
+    first = shelf.put(old)
+    second = shelf.put(shuffled(old, 1), first)
+    assert shelf.store.objects.bases_of(second) == (first,)
+    path = shelf.path(first)
+    stored = bytearray(path.read_bytes())
+    stored[len(stored) // 2] ^= 1
+    path.write_bytes(stored)
+    with pytest.raises(ObjectDamaged) as caught:
+        shelf.store.objects.read(second)
+    assert first in str(caught.value)
+
+
+def test_what_only_seemed_to_be_in_another_order_stands_by_itself(shelf: Shelf) -> None:
+    """Samples are old rows, and all between them is new."""
+    old = wide_table(300_000)
+    first = shelf.put(old)
+    length = len(old)
+    content = bytearray(random.Random(9).randbytes(length // 2).hex().encode()[:length])
+    rows = shuffled(old, 4)
+    for place in range(4):
+        middle = length * (2 * place + 1) // 8
+        content[middle - (200 << 10) : middle + (200 << 10)] = rows[place << 20 : (place << 20) + (400 << 10)]
+    second = shelf.put(bytes(content), first)
+    assert shelf.form(second) == "segments"
+    assert_kept(shelf, bytes(content), second)

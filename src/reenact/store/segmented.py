@@ -162,9 +162,10 @@ class SegmentedObject:
         """Read what a segment may be compressed against; nothing any more once the base turns out to be unreadable."""
         try:
             if chain.broad:
-                ranges = (Range(0, chain.base.size_bytes),)
-                self._whole = self._whole if self._whole is not None else chain.base.gather(ranges)
-                return self._whole, ranges
+                every = (Range(0, chain.base.size_bytes),)
+                if self._whole is None:
+                    self._whole = chain.base.gather(every)
+                return self._whole, every
             ranges = aligner.ranges(content, self._start)
             return (chain.base.gather(ranges) if ranges else b""), ranges
         except (Malformed, StoreError):

@@ -29,8 +29,9 @@ _STEPS: Final = 8
 """Values fetched ahead of the one asked for."""
 _RANGES: Final = 3
 _SHORTEST_RANGE_BYTES: Final = 256 << 10
+_LONGEST_RANGE_BYTES: Final = 4 << 20
 _MOST_WAITING: Final = 24
-"""Fetched and not asked for; the oldest are dropped."""
+"""Fetched and not asked for, 96 MiB at most; the oldest are dropped."""
 
 
 class _Asked(NamedTuple):
@@ -65,7 +66,9 @@ class AheadBackend(ForwardingBackend):
     def get_range(self, key: str, offset: int, length: int) -> bytes:
         """See :class:`Backend`."""
         asked = _Asked(key, offset, length)
-        return self._fetch(asked) if length < _SHORTEST_RANGE_BYTES else self._read(asked, self._after_range)
+        if _SHORTEST_RANGE_BYTES <= length <= _LONGEST_RANGE_BYTES:
+            return self._read(asked, self._after_range)
+        return self._fetch(asked)
 
     def names(self, folder: str) -> Sequence[str]:
         """See :class:`Backend`."""

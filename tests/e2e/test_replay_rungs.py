@@ -127,6 +127,34 @@ def test_an_environment_that_is_gone_is_built_again(workshop: Workshop) -> None:
     assert [(d["name"], d["version"]) for d in again["environment"]["distributions"]] == [("tiny", "1.0")]
 
 
+@pytest.mark.slow
+@pytest.mark.parametrize("started", ["by the environment's Python", "by another"])
+def test_packages_of_another_lock_are_laid_into_the_world(workshop: Workshop, started: str) -> None:
+    desk = workshop.desk
+    workshop.environment(desk.venv)
+    if started == "by another":
+        workshop.record(
+            "python3", "etl.py", PYTHONPATH=str(next((desk.venv / "lib").glob("python*")) / "site-packages")
+        )
+    else:
+        workshop.record(f"{desk.venv}/bin/python", "etl.py")
+    wheel(workshop.wheels, THRICE, "2.0")
+    desk.own(workshop.wheels)
+    lock = desk.base / "new.lock"
+    lock.write_text("tiny==2.0\n")
+    done, answer = desk.replay("latest", "--env", str(lock))
+    assert (done.exit_code, answer["verdict"], answer["variations"]) == (1, "changed", {"environment": str(lock)}), (
+        answer
+    )
+    assert (desk.out / "out.txt").read_text() == "63"
+    again = desk.show(answer["replay_run_id"])
+    assert "2.0" in [d["version"] for d in again["environment"]["distributions"] if d["name"] == "tiny"]
+    lock.write_text("tiny==3.0\n")
+    done, answer = desk.replay("latest", "--env", str(lock))
+    assert (done.exit_code, answer["verdict"]) == (3, "unreplayable")
+    assert "uv cannot rebuild" in words(answer, "missing")
+
+
 def test_an_environment_in_the_jobs_own_folder_is_built_again(workshop: Workshop) -> None:
     desk = workshop.desk
     workshop.environment(desk.folder / ".venv")

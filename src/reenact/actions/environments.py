@@ -7,26 +7,23 @@ import os
 import re
 import tempfile
 from collections.abc import Iterable, Iterator, Mapping
-from typing import TYPE_CHECKING, Final
+from typing import Final
 
 import msgspec
 
 from reenact.actions.supplies import Supplies, tree
 from reenact.capture.python_packages import ECOSYSTEM
-from reenact.errors import IntegrityError, ObjectMissing, UnreplayableError, UsageError
+from reenact.errors import UnreplayableError, UsageError
 from reenact.model.artifact import Artifact, Entry
 from reenact.model.environment import Distribution
 from reenact.model.paths import from_text, to_text
 from reenact.replay import rebuild
 from reenact.replay.ingredients import Ingredients
 from reenact.replay.ownership import is_inside
-from reenact.replay.recipe import environments_of, recipe_of
+from reenact.replay.recipe import Recipe, environments_of, python_of
 from reenact.replay.today import rebuilt_variables
 from reenact.replay.trees import remove_tree
 from reenact.replay.vary import Offer, offered
-
-if TYPE_CHECKING:
-    from reenact.store.opening import Store
 
 __all__ = ["CURRENT", "with_environment_of"]
 
@@ -42,16 +39,13 @@ _BUILT: Final = "/reenact/environment"
 """Where an environment that was built from a lock lies in a world whose record has none."""
 
 
-def with_environment_of(
-    base: Ingredients, given: str, supplies: Supplies, store: Store
-) -> tuple[Ingredients, list[str]]:
+def with_environment_of(base: Ingredients, given: str, supplies: Supplies) -> tuple[Ingredients, list[str]]:
     """Give the record with another environment, and notes about what is not as sure as it may seem.
 
     Args:
         base: The record.
         given: ``current``; or a virtual environment's folder; or a requirements file with pinned versions.
         supplies: Takes the files.
-        store: Where the record is.
 
     Raises:
         UsageError: it is none of these.
@@ -63,7 +57,7 @@ def with_environment_of(
         folder = os.path.realpath(given)
         return _virtual(base, folder, supplies, otherwise=folder)
     if os.path.isfile(given):
-        return _locked(base, given, supplies, store)
+        return _locked(base, given, supplies)
     raise UsageError(
         f"{given!r} is no environment",
         hint="give 'current', the folder of a virtual environment (with its pyvenv.cfg), or a file of pinned requirements",
@@ -305,30 +299,36 @@ def _library_of(python: str) -> list[str]:
 # --- a lock
 
 
-def _locked(base: Ingredients, path: str, supplies: Supplies, store: Store) -> tuple[Ingredients, list[str]]:
+def _locked(base: Ingredients, path: str, supplies: Supplies) -> tuple[Ingredients, list[str]]:
     """Build the environment of a lock with the recorded Python, as the rung ``rebuilt`` does, and lay that out."""
-    lock = None
-    if base.bundle.environment.lock is not None:
-        try:
-            lock = store.objects.read(base.bundle.environment.lock)
-        except (IntegrityError, ObjectMissing):
-            lock = None
-    recipe, obstacles = recipe_of(base.bundle, base.manifest, lock)
-    if recipe is None:
-        raise UnreplayableError(f"no environment can be built: {'; '.join(obstacles)}")
-    with open(path, encoding="utf-8") as file:
-        requirements = file.read()
+    interpreter = python_of(base.bundle)
+    if interpreter is None:
+        raise UnreplayableError("the run executed no Python, so no packages can be built for it")
     uv = rebuild.find_uv(os.environ)
     if uv is None:
         raise UnreplayableError(
             "uv is not installed: it is looked for on PATH and beside the Python that reenact runs with"
         )
-    python = rebuild.find_python(uv, recipe.python, os.environ)
+    version = (interpreter.version or "").partition("+")[0]
+    python = rebuild.find_python(uv, version, os.environ)
     if python is None:
         raise UnreplayableError(
-            f"Python {recipe.python} is not on this machine", hint=f"uv python install {recipe.python}"
+            f"Python {version} is not on this machine", hint=f"get it with: uv python install {version}"
         )
-    recipe = dataclasses.replace(recipe, requirements=requirements, hashed="--hash=" in requirements)
+    try:
+        with open(path, encoding="utf-8") as file:
+            requirements = file.read()
+    except UnicodeDecodeError as error:
+        raise UsageError(f"{path} is no file of requirements: {error}") from error
+    recipe = Recipe(
+        python=version,
+        requirements=requirements,
+        hashed="--hash=" in requirements,
+        unhashed=(),
+        environments=(),
+        instead_of=frozenset(),
+        sites=(),
+    )
     above = os.path.realpath(tempfile.mkdtemp(prefix="reenact-lock-"))
     try:
         rebuild.build(recipe, f"{above}/environment", uv=uv, python=python, variables=os.environ)

@@ -25,7 +25,6 @@ from reenact.replay.vary import Choice, Offer
 
 if TYPE_CHECKING:
     from reenact.capture.redact import Redactor
-    from reenact.store.opening import Store
 
 __all__ = ["LABEL", "Variation", "Varied", "varied"]
 
@@ -71,11 +70,10 @@ class Varied:
     """Secret values of variables that were given; not in any record."""
 
 
-def varied(store: Store, supplies: Supplies, base: Ingredients, variation: Variation, redactor: Redactor) -> Varied:
+def varied(supplies: Supplies, base: Ingredients, variation: Variation, redactor: Redactor) -> Varied:
     """Change a record.
 
     Args:
-        store: Where the record is.
         supplies: Takes the files that are needed for it; they are there, durably, on return.
         base: The record.
         variation: What to change.
@@ -88,7 +86,7 @@ def varied(store: Store, supplies: Supplies, base: Ingredients, variation: Varia
     """
     work = _Work(supplies, base, redactor)
     if variation.environment is not None:
-        work.environment(variation.environment, store)
+        work.environment(variation.environment)
     if variation.code is not None:
         work.code(variation.code)
     for name, path in variation.inputs:
@@ -230,9 +228,9 @@ class _Work:
 
     # --- the rest
 
-    def environment(self, given: str, store: Store) -> None:
+    def environment(self, given: str) -> None:
         """Lay out another environment."""
-        self._now, notes = with_environment_of(self._now, given, self._supplies, store)
+        self._now, notes = with_environment_of(self._now, given, self._supplies)
         self.notes += notes
         self.changes["environment"] = given
 

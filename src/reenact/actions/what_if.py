@@ -67,7 +67,7 @@ def what_if(settings: Settings, request: ReplayRequest, variation: Variation) ->
         target = stack.enter_context(scratch_store()) if request.dry_run else store
         try:
             supplies = stack.enter_context(Supplies(target))
-            changed = varied(store, supplies, ingredients_of(store, base), variation, redactor_of(settings, store))
+            changed = varied(supplies, ingredients_of(store, base), variation, redactor_of(settings, store))
             prepared = prepared_with(store, base, changed.ingredients, supplied=changed.supplied)
             if not prepared.plan.replayable:
                 return _told(prepared.plan, begun, changed)

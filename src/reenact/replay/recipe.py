@@ -13,7 +13,7 @@ from reenact.model.environment import Distribution, Interpreter, Manifest
 from reenact.model.paths import from_text
 from reenact.replay.ownership import is_inside
 
-__all__ = ["Recipe", "environments_of", "recipe_of"]
+__all__ = ["Recipe", "environments_of", "python_of", "recipe_of"]
 
 _MARK: Final = "/pyvenv.cfg"
 _VERSION: Final = re.compile(r"\d+\.\d+\.\d+")
@@ -72,7 +72,7 @@ def recipe_of(bundle: Bundle, manifest: Manifest | None, lock: bytes | None) -> 
     Returns:
         The recipe, None when there is an obstacle; and every obstacle in words.
     """
-    interpreter = _interpreter(bundle)
+    interpreter = python_of(bundle)
     if interpreter is None:
         return None, (
             "the run executed no Python, so there is nothing to rebuild: its programs are tried by the rung here",
@@ -99,7 +99,7 @@ def _python_packages(bundle: Bundle) -> Iterator[Distribution]:
     return (d for d in bundle.environment.distributions if d.ecosystem == python_packages.ECOSYSTEM)
 
 
-def _interpreter(bundle: Bundle) -> Interpreter | None:
+def python_of(bundle: Bundle) -> Interpreter | None:
     """Choose the interpreter whose packages were read most; without packages the one the job was started with."""
     found = [interpreter for interpreter in bundle.environment.interpreters if interpreter.name == "python"]
     most = max(_python_packages(bundle), key=lambda d: d.files_read, default=None)

@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import tomllib
 
+import pytest
+
 from tests.e2e.desk import Desk
 
 # mawk and gawk seed srand() from the clock; od from the kernel's entropy.
@@ -32,6 +34,7 @@ def test_what_is_proposed_covers_the_noise(my_desk: Desk) -> None:
     assert done.json()["covered"]
 
 
+@pytest.mark.slow
 def test_a_text_that_differs_is_covered_by_nothing(my_desk: Desk) -> None:
     my_desk.write("job.sh", "od -An -N8 -tx8 /dev/urandom > note.txt\n")
     my_desk.age()

@@ -206,3 +206,21 @@ def test_another_environment_takes_the_place_of_the_recorded_one(my_desk: Desk) 
     assert (answer["verdict"], made_text) == ("changed", "3"), answer
     # The record is as it was.
     assert my_desk.replay("etl")[1]["verdict"] == "reproduced"
+
+
+@pytest.mark.slow
+def test_a_secret_that_is_given_reaches_the_job_and_nothing_else(my_desk: Desk) -> None:
+    my_desk.write("job.sh", 'printf %s "${API_TOKEN:-none}" | wc -c > out.txt; echo "token $API_TOKEN"\n')
+    assert my_desk.record("sh", "job.sh", options=("--job", "etl")).exit_code == 0
+    secret = "s3cr3t-value-of-thirty-characters"
+    done, answer, made = what_if(my_desk, "--var", f"API_TOKEN={secret}")
+    assert made.strip() == str(len(secret))
+    assert answer["variations"]["variable API_TOKEN"].startswith("a secret, ")
+    assert secret not in done.stdout.decode()
+    restored = my_desk.base / "restored"
+    my_desk.reenact("restore", answer["replay_run_id"], "--to", str(restored))
+    everything = my_desk.reenact("show", answer["replay_run_id"], "--json").stdout.decode()
+    assert secret not in everything
+    assert "API_TOKEN" in everything
+    found = my_desk.execute(["grep", "-rlF", secret, str(my_desk.store)])
+    assert found.stdout == b"", found.stdout

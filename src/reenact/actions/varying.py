@@ -12,6 +12,7 @@ import msgspec
 
 from reenact.actions.environments import with_environment_of
 from reenact.actions.supplies import Supplies, existing, tree
+from reenact.capture import git_folder
 from reenact.compare.media import is_code
 from reenact.digests import Digest, of_bytes
 from reenact.errors import UsageError
@@ -31,6 +32,8 @@ __all__ = ["LABEL", "Variation", "Varied", "varied"]
 LABEL: Final = "replay-variation"
 """The label by which varied replays are found, and told from replays of the record as it is."""
 _MOST_NAMED: Final = 5
+_LFS: Final = b"version https://git-lfs.github.com/spec/"
+"""What a file is that Git LFS keeps elsewhere; see its specification."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -133,6 +136,11 @@ class _Work:
         top, folder = _widened(os.path.realpath(given), self._now.bundle)
         tracked, others = revision.named(top)
         names = {*existing(top, tracked | others)} if tracked else {*tree(top)}
+        if not tracked and git_folder.find(top) is not None and revision.top_of(top) is None:
+            self.notes.append(
+                "Git does not tell what it tracks there (it belongs to another user, or git is not installed),"
+                " so that only what is code by name, or was recorded as code, is taken"
+            )
         inputs = self._now.bundle.inputs
         recorded = {a.entry.path[len(folder) + 1 :] for a in inputs if a.entry.path.startswith(folder + "/")}
         names |= existing(top, (from_text(name) for name in recorded))
@@ -173,6 +181,10 @@ class _Work:
         wanted = [files[from_text(name)] for name in choice.taken]
         offers = {}
         for blob, data in revision.read_blobs(repository, wanted):
+            if data.startswith(_LFS):
+                self.notes.append(
+                    f"{to_text(blob.name)}: the commit has only a pointer of Git LFS, which is laid out as it is"
+                )
             moment = found.seconds * 10**9
             offers[to_text(blob.name)] = (
                 Offer(type="symlink", mode=0o777, mtime_ns=moment, target=to_text(os.fsdecode(data)))

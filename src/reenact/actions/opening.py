@@ -14,7 +14,6 @@ import msgspec
 
 from reenact.actions.keeping import access, delta_policy
 from reenact.actions.unsealed import FOLDER as UNSEALED
-from reenact.actions.unsealed import seal_kept
 from reenact.errors import IntegrityError, MalformedBundle, ReenactError, RunNotFound, SignatureInvalid
 from reenact.ids import RunId, is_run_id
 from reenact.model import reference as references
@@ -96,6 +95,8 @@ def unfinished(store: Store, settings: Settings) -> dict[RunId, str]:
     from reenact.actions.sealing import ensure_logged, seal_bundle, seal_with  # noqa: PLC0415 - rare
 
     if UNSEALED in names:
+        from reenact.actions.sealing_kept import seal_kept  # noqa: PLC0415 - rare
+
         found.update(seal_kept(store, seal_with(settings)))
     if not any(is_run_id(name) for name in names):
         return found

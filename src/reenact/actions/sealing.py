@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING, NamedTuple
 from reenact import atomic, clock
 from reenact.errors import KeyAbsent, SignatureInvalid, SignerUnavailable, StoreError, UsageError
 from reenact.ids import RunId
-from reenact.store.description import is_remote, private_base, read_description, temporary
+from reenact.store.description import is_remote, read_description, temporary
+from reenact.store.own_folders import private_base
 
 if TYPE_CHECKING:
     from reenact.digests import Digest

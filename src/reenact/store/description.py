@@ -12,6 +12,7 @@ from collections.abc import Mapping
 from typing import Any, Final, NamedTuple
 
 from reenact.errors import StoreError
+from reenact.store.own_folders import private_base
 
 __all__ = [
     "DESCRIPTION",
@@ -24,7 +25,6 @@ __all__ = [
     "journals_folder",
     "kept_description",
     "parse_description",
-    "private_base",
     "private_folders",
     "read_description",
     "temporary",
@@ -136,21 +136,6 @@ def check_encryption(told: Description, location: str, *, wanted: bool = False, 
         f"the store at {location} is {'there already, and ' if wanted else ''}not encrypted{why}",
         hint="what is in it stays readable to whoever has it; make another: reenact init --encrypt --store ANOTHER",
     )
-
-
-def private_base(environment: Mapping[str, str], variable: str, below_home: str) -> str:
-    """Give one of the user's own folders (XDG base directories); empty where there is none.
-
-    Args:
-        environment: The environment variables.
-        variable: Such as ``XDG_STATE_HOME``; a relative path there is to be ignored.
-        below_home: What it is by default, in the home folder.
-    """
-    base = environment.get(variable, "")
-    home = environment.get("HOME", "")
-    if not os.path.isabs(base) and os.path.isabs(home):
-        base = os.path.join(home, below_home)
-    return base if os.path.isabs(base) else ""
 
 
 def private_folders(description: Description, environment: Mapping[str, str]) -> tuple[str, ...]:

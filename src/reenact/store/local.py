@@ -10,8 +10,8 @@ from collections.abc import Mapping
 
 from reenact.atomic import AnyPath
 from reenact.errors import StoreError
-from reenact.store.description import private_base
 from reenact.store.failures import store_error
+from reenact.store.own_folders import private_base
 
 __all__ = ["cache_folder", "private_folder", "stat_cache_name", "temporary_folder"]
 

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from reenact import atomic
 from reenact.errors import StoreError, StoreKeysChanged, StoreLocked
 from reenact.store.crypt import age
-from reenact.store.description import private_base
+from reenact.store.own_folders import private_base
 
 if TYPE_CHECKING:
     from reenact.store.crypt.keyring import KeyRing

@@ -53,7 +53,7 @@ def trust(settings: Settings, key_id: str, more: str = "") -> None:
 
 
 def trusted(settings: Settings) -> str:
-    return Path(settings.root, "reenact.trust.toml").read_text().split('"')[3]
+    return Path(settings.root, "reenact.trust.toml").read_text().rsplit('"', 2)[1]
 
 
 def codes(checked: VerifiedProof) -> set[str]:
@@ -192,6 +192,26 @@ def test_a_proof_shows_that_the_log_began_with_a_pinned_checkpoint(
     assert codes(verify_proof(settings, str(path), [])) == {"log-forked"}
     without = changed(path, lambda document: document.pop("consistency"))
     assert codes(verify_proof(settings, str(without), [])) == {"checkpoint-missing"}
+
+
+def test_a_proof_carries_the_witnesses_that_are_demanded(settings: Settings, proof: Path, tmp_path: Path) -> None:
+    import base64
+
+    from reenact.actions.checkpointing import cosign
+    from reenact.seal.pem import load_private, new_private
+
+    pem = new_private("ed25519", None)
+    (tmp_path / "w.pem").write_bytes(pem)
+    (tmp_path / "w.pem").chmod(0o600)
+    raw = load_private(pem, None, "", "w").public.raw_ed25519() or b""
+    table = f'[[witness]]\nname = "example.com/w"\nkey = "{base64.b64encode(raw).decode()}"\n'
+    trust(settings, trusted(settings), table)
+    assert codes(verify_proof(settings, str(proof), [])) == {"witness-missing"}
+    cosign(settings, name="example.com/w", key_file=str(tmp_path / "w.pem"), since=None, passphrase=None)
+    assert codes(verify_proof(settings, str(proof), [])) == {"witness-missing"}  # it was written before
+    again = attest(settings, FIRST, str(tmp_path / "again"))
+    assert codes(verify_proof(settings, again.path, [])) == set()
+    assert "example.com/w" in load_proof(Path(again.path).read_bytes()).checkpoint
 
 
 def test_a_run_that_is_not_what_was_signed_is_not_proven(settings: Settings, store: Store, tmp_path: Path) -> None:

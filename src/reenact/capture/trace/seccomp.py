@@ -96,6 +96,11 @@ def install(program: bytes) -> tuple[int, bool]:
         if ctypes.get_errno() != errno.EINVAL:
             break
     number = ctypes.get_errno()
+    if number == errno.EBUSY:
+        raise CaptureError(
+            "this process is observed by another recording already, and the kernel allows one",
+            hint="replay outside of `reenact run`; a run in a run is recorded with it",
+        )
     raise CaptureError(
         f"the kernel refuses a seccomp listener: {os.strerror(number)}", hint="see: reenact run --rung strace"
     )

@@ -17,7 +17,7 @@ from reenact.actions.opening import opened, peek_bundle, resolve
 from reenact.actions.sealing import SealWith, log_arrival, logged_statements, removed_runs, seal_with, signing_key
 from reenact.actions.verify import Problem, RunCheck, needed_objects
 from reenact.digests import Digest, of_bytes
-from reenact.errors import IntegrityError, UsageError
+from reenact.errors import IntegrityError, RunNotFound, UsageError
 from reenact.ids import RunId
 from reenact.model import statement
 from reenact.model.bundle import Bundle
@@ -140,7 +140,11 @@ def _selected(store: Store, selection: Selection) -> list[RunId]:
     found = [resolve(store, name) for name in selection.names]
     if selection.everything or selection.jobs:
         ids = store.runs.ids()
-        found += ids if selection.everything else [run_id for run_id in ids if _job(store, run_id) in selection.jobs]
+        jobs = {run_id: _job(store, run_id) for run_id in ids} if selection.jobs else {}
+        for job in selection.jobs:
+            if job not in jobs.values():
+                raise RunNotFound(job)
+        found += ids if selection.everything else [run_id for run_id in ids if jobs[run_id] in selection.jobs]
     return list(dict.fromkeys(found))
 
 

@@ -296,6 +296,8 @@ def test_pulling_names_runs_of_the_other_store(settings: Settings, store: Store,
     assert assert_whole(mine, mine.store) == [run_id(2)]
     with pytest.raises(RunNotFound):
         pull(mine, Selection(names=("nobody",)), source=store.location)
+    with pytest.raises(RunNotFound, match="nothing"):
+        pull(mine, Selection(jobs=("other", "nothing")), source=store.location)
     with pytest.raises(StoreError, match="no store"):
         pull(mine, ALL, source=str(tmp_path / "nowhere"))
 

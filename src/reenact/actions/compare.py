@@ -103,19 +103,26 @@ def _found(settings: Settings, word: str) -> _Run | _Path:
     """Tell a path from a reference to a run; what could be either is refused."""
     is_path = os.path.lexists(word)
     if is_path and (os.sep in word or word in {".", ".."}):
-        return _Path(word)
+        return _path(word)
     try:
         store = opened(settings)
         run_id = resolve(store, word)
     except (RunNotFound, StoreError) as error:
         if is_path:
-            return _Path(word)
-        if os.sep in word:
-            raise UsageError(f"there is no file {word}") from error
+            return _path(word)
+        if os.sep in word or isinstance(error, StoreError):
+            raise UsageError(f"there is no file {word!r}, and no such run: {error}", hint=error.hint()) from error
         raise
     if is_path:
         raise UsageError(f"{word!r} is a file here, and a run", hint=f"for the file write ./{word}, for the run its id")
     return _Run(store, read_bundle(store, run_id))
+
+
+def _path(word: str) -> _Path:
+    """Take a path that can be read to its end, and again: a pipe cannot."""
+    if not os.path.isfile(word) and not os.path.isdir(word):
+        raise UsageError(f"{word!r} is neither a file nor a folder")
+    return _Path(word)
 
 
 # --- two paths

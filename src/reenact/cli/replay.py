@@ -43,7 +43,7 @@ EXIT_OF = {
     ),
     exits={
         **EXITS,
-        0: "reproduced, or equivalent under the declared tolerance; varied: unchanged",
+        0: "reproduced, or equivalent: equal as far as declared; varied: unchanged",
         1: "diverged: something the run made, or needed, is not the same; varied: changed",
         3: "unreplayable on that rung: something the replay needs is missing, or stands in its way;"
         " varied, also unsure: it needed something that was neither recorded nor given",

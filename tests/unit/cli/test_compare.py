@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import tomllib
 from collections.abc import Iterator
@@ -181,9 +182,28 @@ def test_what_is_a_file_and_a_run_is_refused(store: Store, work: Path, say: Any)
 
 
 @pytest.mark.usefixtures("work")
-@pytest.mark.parametrize("words", [("no/file", "no/file"), ("nothing", "nothing")])
-def test_what_is_nothing_is_said(say: Any, words: tuple[str, str]) -> None:
-    assert say("compare", *words)[0] in {1, 2}
+@pytest.mark.parametrize("word", ["no/file", "nothing", "./nothing"])
+def test_what_is_nothing_is_said(say: Any, word: str) -> None:
+    status, out, err = say("compare", word, word)
+    assert (status, out) == (2, "")
+    assert f"there is no file {word!r}" in err
+
+
+def test_what_cannot_be_read_twice_is_refused(work: Path, say: Any) -> None:
+    os.mkfifo(work / "pipe")
+    (work / "dangling").symlink_to("nowhere")
+    for name in ("pipe", "dangling"):
+        status, _, err = say("compare", f"./{name}", f"./{name}")
+        assert status == 2
+        assert "is neither a file nor a folder" in err
+
+
+def test_a_file_and_a_folder_cannot_be_compared(work: Path, say: Any) -> None:
+    (work / "folder").mkdir()
+    (work / "file").write_text("x")
+    status, _, err = say("compare", "./folder", "./file")
+    assert status == 2
+    assert "./folder is a folder" in err
 
 
 def test_folders_file_by_file_and_as_one_artifact(work: Path, say: Any) -> None:

@@ -25,7 +25,9 @@ import pyarrow.parquet
 import pytest
 from msgspec.structs import replace
 
+from reenact.compare import documents, texts
 from reenact.compare.judge import Limits, compare_files
+from reenact.compare.readers import records
 from reenact.compare.result import Comparison, Level
 from reenact.model.policy import BYTES, Policy, Tolerance
 from tests.tables import FORMATS, ROWS, base, changed, csv_text, shuffled, without
@@ -539,6 +541,37 @@ def test_a_file_that_unpacks_to_too_much_is_compared_by_its_bytes(tmp_path: Path
     assert "unpacks to more than 5000 bytes" in str(found.parts[0].notes)
 
 
+def test_a_workbook_that_unpacks_to_too_much_is_not_opened(tmp_path: Path) -> None:
+    name, write = FORMATS["excel"]
+    paths = files(tmp_path, name, b"", b"")
+    write(paths[0], base(), False)
+    write(paths[1], base(), True)
+    found = compare_files(
+        str(paths[0]), str(paths[1]), name, ANY_ROWS, Limits(folder=str(tmp_path), unpacked_max_bytes=999)
+    )
+    assert found.level == "different"
+    assert "unpacks to more than 999 bytes" in str(found.parts[0].notes)
+
+
+def test_a_line_without_an_end_is_compared_in_pieces(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(texts, "_LONGEST_LINE", 10)
+    paths = files(tmp_path, "t.txt", b"a" * 95, b"a" * 42 + b"b" + b"a" * 52)
+    [part] = judged(*paths, CONTENT, tmp_path).parts
+    assert (part.level, part.changed, part.lines[0]) == ("different", 1, "line 5: - aaaaaaaaaa")
+
+
+@pytest.mark.parametrize("name", ["t.json", "t.jsonl"])
+def test_a_document_too_large_to_be_read_whole_is_compared_as_text(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for module in (documents, records):
+        monkeypatch.setattr(module, "WHOLE_MAX_BYTES", 20)
+    paths = files(tmp_path, name, b'{"a": [1, 2, 3, 4, 5, 6]}\n' * 2, b'{"a": [1, 2, 3, 4, 5, 7]}\n' * 2)
+    found = judged(*paths, CONTENT, tmp_path)
+    assert found.level == "different"
+    assert "more than 20 bytes" in str(found.parts[0].notes)
+
+
 def test_a_member_that_only_one_archive_has_is_named(tmp_path: Path) -> None:
     paths = tmp_path / "a.zip", tmp_path / "b.zip"
     for path, names in zip(paths, (("x.txt", "y.txt"), ("x.txt",)), strict=True):
@@ -561,7 +594,9 @@ def test_a_file_is_equal_to_itself_under_any_policy(tmp_path: Path) -> None:
 
 ONE_IN_MANY = """
 import json, sys
+from reenact.compare import documents, texts
 from reenact.compare.judge import Limits, compare_files
+from reenact.compare.readers import records
 first, second, folder = sys.argv[1:]
 found = compare_files(first, second, "t.parquet", limits=Limits(folder=folder, memory_bytes=256 << 20))
 [example] = found.parts[0].examples

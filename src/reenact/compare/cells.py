@@ -68,7 +68,7 @@ def _unlike(recorded: Array, got: Array) -> Array:
     pc, types = arrow_compute(), arrow().types
     kind = recorded.type
     quick = types.is_integer(kind) or types.is_string(kind) or types.is_boolean(kind) or types.is_temporal(kind)
-    if kind != got.type or types.is_interval(kind) or not (quick or types.is_floating(kind)):
+    if kind != got.type or types.is_interval(kind) or not (quick or types.is_float32(kind) or types.is_float64(kind)):
         return pc.not_equal(encoded(recorded), encoded(got))
     unlike = pc.not_equal(recorded, got)
     if types.is_floating(kind):
@@ -193,7 +193,10 @@ def text_of(value: Any) -> str | None:  # noqa: ANN401 - an Arrow scalar
         return None
     pa = arrow()
     if pa.types.is_timestamp(value.type) or pa.types.is_time(value.type):
-        return str(value.cast(pa.string()).as_py()) if pa.types.is_timestamp(value.type) else str(value)
+        return str(value.cast(pa.string()).as_py())
+    if pa.types.is_duration(value.type):
+        # Python's own durations have no nanoseconds.
+        return f"{value.cast(pa.int64()).as_py() / _PER_SECOND[value.type.unit]} s"
     found = value.as_py()
     if isinstance(found, bytes):
         return found.hex()

@@ -15,12 +15,14 @@ import sys
 import zipfile
 from collections.abc import Callable
 from dataclasses import dataclass
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pyarrow as pa
 import pyarrow.compute
+import pyarrow.ipc
 import pyarrow.parquet
 import pytest
 from msgspec.structs import replace
@@ -390,6 +392,110 @@ def test_a_key_that_is_not_unique_is_said_and_still_pairs_equal_rows(key: str, t
     found = judged(*paths, replace(ANY_ROWS, key=(key,)), tmp_path)
     assert (found.level, found.accepted) == ("order", True)
     assert any("is not unique" in note for note in found.parts[0].notes)
+
+
+@pytest.mark.parametrize(
+    ("name", "first", "second", "tolerance", "level"),
+    [
+        ("t.csv", b"id,x\n1,0.30\n2,2\n", b"id,x\n1,0.3000001\n2,2.0\n", Tolerance(absolute="1e-6"), "tolerance"),
+        ("t.csv", b"id,x\n1,0.3\n2,2\n", b"id,x\n1,0.4\n2,2\n", Tolerance(absolute="1e-6"), "different"),
+        ("t.csv", b"id,x\n1,n/a\n2,2\n", b"id,x\n1,0.4\n2,2\n", Tolerance(absolute="9"), "different"),
+        ("t.csv", b"id,x\n1,1.5\n2,2\n", b"id,x\n1,\n2,2\n", Tolerance(absolute="9"), "different"),
+        (
+            "t.jsonl",
+            b'{"id":1,"x":0.3}\n{"id":2}\n',
+            b'{"x":0.3000001,"id":1}\n{"id":2}\n',
+            Tolerance(relative="1e-6"),
+            "tolerance",
+        ),
+        (
+            "t.jsonl",
+            b'{"id":1,"x":0.3}\n{"id":2}\n',
+            b'{"id":1,"x":0.3}\n{"id":2,"x":0}\n',
+            Tolerance(absolute="9"),
+            "different",
+        ),
+        (
+            "t.csv",
+            b"id,x\n1,2024-01-01 00:00:01\n",
+            b"id,x\n1,2024-01-01T00:00:02.5\n",
+            Tolerance(seconds="2"),
+            "tolerance",
+        ),
+        ("t.csv", b"id,x\n1,2024-01-01\n", b"id,x\n1,2024-01-02\n", Tolerance(seconds="2"), "different"),
+        (
+            "t.jsonl",
+            b'{"x":"2024-01-01T00:00:01Z"}\n{}\n',
+            b'{"x":"2024-01-01T00:00:02Z"}\n{}\n',
+            Tolerance(seconds="1"),
+            "tolerance",
+        ),
+        ("t.json", b'{"x": 0.3, "y": 1}', b'{"x": 0.3000001, "y": 1}', Tolerance(relative="1e-6"), "tolerance"),
+        ("t.json", b'{"x": 1, "y": 1}', b'{"x": 1, "y": 2}', Tolerance(relative="1"), "different"),
+    ],
+)
+def test_tolerances_for_numbers_and_times_that_are_written_as_text(
+    name: str, first: bytes, second: bytes, tolerance: Tolerance, level: Level, tmp_path: Path
+) -> None:
+    policy = replace(CONTENT, tolerance={"x": tolerance})
+    found = judged(*files(tmp_path, name, first, second), policy, tmp_path)
+    assert (found.level, found.accepted) == (level, level == "tolerance"), found.parts
+
+
+def test_columns_that_differ_only_by_case_and_names_that_are_patterns(tmp_path: Path) -> None:
+    table = pa.table({"id": [1, 2, 3], "ID": [4, 5, 6], 'a "b"': ["x", "y", "z"]})
+    folder = tmp_path / "it's [a] *"
+    folder.mkdir()
+    first = parquet(folder / "a?.parquet", table)
+    for key in ("id", "ID"):
+        second = parquet(folder / "b[1].parquet", changed(table, 1, 'a "b"', "new").take([2, 1, 0]))
+        found = judged(first, second, replace(ANY_ROWS, key=(key,)), tmp_path)
+        assert [(e.key, [c.column for c in e.cells]) for e in found.parts[0].examples] == [
+            (((key, str(table[key][1])),), ['a "b"'])
+        ]
+    plain = table.select(["id", 'a "b"'])
+    first, second = parquet(folder / "c*.parquet", plain), parquet(folder / "d'.parquet", plain.take([2, 0, 1]))
+    assert judged(first, second, replace(ANY_ROWS, key=("id",)), tmp_path).level == "order"
+
+
+def test_a_key_of_several_columns_with_nulls(tmp_path: Path) -> None:
+    table = pa.table({"a": [1, 1, None, None], "b": ["x", None, "x", None], "v": [1, 2, 3, 4]})
+    second = changed(table, 3, "v", 9).take([3, 2, 1, 0])
+    paths = parquet(tmp_path / "a", table), parquet(tmp_path / "b", second)
+    [part] = judged(*paths, replace(ANY_ROWS, key=("a", "b")), tmp_path).parts
+    assert [(e.key, e.recorded_row, e.got_row) for e in part.examples] == [((("a", None), ("b", None)), 4, 1)]
+    assert not part.notes
+
+
+@pytest.mark.parametrize(
+    "column",
+    [
+        pa.array([[1, 2], None, []]),
+        pa.array([{"x": 1}, None, {"x": None}]),
+        pa.array([1, 2, 3], pa.duration("us")),
+        pa.array([1, 2, 3], pa.time64("ns")),
+        pa.array([1, 2, 3], pa.timestamp("ns", "UTC")),
+        pa.array([2**64 - 1, 1, 0], pa.uint64()),
+        pa.array([Decimal(1), None, Decimal(3)], pa.decimal256(60, 2)),
+        pa.array([0.5, 1.5, None], pa.float16()),
+        pa.array([b"a", b"", None], pa.large_binary()),
+        pa.array(["a", "b", None]).dictionary_encode(),
+        pa.nulls(3),
+        pa.array([pa.MonthDayNano([1, 2, 3]), None, pa.MonthDayNano([1, 2, 4])]),
+    ],
+    ids=lambda column: str(column.type),
+)
+def test_every_type_is_paired_by_a_key_and_as_whole_rows(column: pa.Array, tmp_path: Path) -> None:
+    """Types that a database or a file format does not have go there as something that is equal where they are."""
+    paths = []
+    for name, order in (("a", [0, 1, 2]), ("b", [2, 0, 1])):
+        paths.append(tmp_path / f"{name}.arrow")
+        table = pa.table({"id": [1, 2, 3], "v": column}).take(order)
+        with pa.OSFile(str(paths[-1]), "wb") as file, pa.ipc.new_file(file, table.schema) as writer:
+            writer.write_table(table)
+    for policy in (ANY_ROWS, replace(ANY_ROWS, key=("id",))):
+        found = judged(paths[0], paths[1], policy, tmp_path)
+        assert (found.level, found.parts[0].notes) == ("order", ()), found.parts
 
 
 def test_a_key_that_is_no_column_is_said(tmp_path: Path) -> None:

@@ -1,6 +1,6 @@
 """JSON lines and JSON arrays of objects: a table whose values are JSON, in canonical form.
 
-A column for every key that any record has, in the order of first appearance. Nested values stay one value.
+A column for every key that any record has, sorted: the order of keys is no content. Nested values stay one value.
 """
 
 from __future__ import annotations
@@ -78,10 +78,8 @@ def read_json_lines(path: str) -> Table:
                         raise NotATable("a record is no object")
                     yield record
 
-    names: dict[str, None] = {}
-    for record in records():
-        names.update(dict.fromkeys(record))
-    return json_table(list(names), lambda: map(_cells, records()))
+    names = {name for record in records() for name in record}
+    return json_table(sorted(names), lambda: map(_cells, records()))
 
 
 def read_json_records(path: str) -> Table:
@@ -97,7 +95,5 @@ def read_json_records(path: str) -> Table:
     records = parse(data.removeprefix(codecs.BOM_UTF8))
     if not isinstance(records, list) or not all(isinstance(record, dict) for record in records):
         raise NotATable("not an array of objects")
-    names: dict[str, None] = {}
-    for record in records:
-        names.update(dict.fromkeys(record))
-    return json_table(list(names), lambda: map(_cells, records))
+    names = {name for record in records for name in record}
+    return json_table(sorted(names), lambda: map(_cells, records))

@@ -74,29 +74,42 @@ def what_if(settings: Settings, request: ReplayRequest, variation: Variation) ->
             again = run_again(settings, store, target, prepared, secrets=changed.secrets)
         except UnreplayableError as error:
             return dataclasses.replace(_told(base.plan, begun), missing=(str(error),))
-        declared = base.bundle.determinism.tolerances
-        contents = StoredContents(settings, store.objects, target.objects, tolerances=declared)
-        outputs, unrecorded = judged(prepared, changed.ingredients, again, contents)
-        unrecorded = tuple(sorted((*unrecorded, *_withheld(changed, again))))
-        notes = (*changed.notes, *_failure(base.bundle, again, target))
-        verdict = _verdict(store, prepared.plan, changed, again, outputs, unrecorded)
-        if not request.dry_run:
-            seal_verdict(store, verdict, seal_with(settings))
+        result = _judged_result(settings, store, target, prepared, changed, again, seal=not request.dry_run)
         if request.to is not None:
             made = again.evidence.bundle.outputs
             place(target.objects, [a for a in made if not a.temporary and "deleted" not in a.access], request.to)
+    return dataclasses.replace(result, seconds=time.monotonic() - begun)
+
+
+def _judged_result(
+    settings: Settings,
+    store: Store,
+    target: Store,
+    prepared: Prepared,
+    changed: Varied,
+    again: Again,
+    *,
+    seal: bool,
+) -> ReplayResult:
+    """Judge a varied replay, and put its verdict beside the run where it is to be kept."""
+    declared = prepared.bundle.determinism.tolerances
+    contents = StoredContents(settings, store.objects, target.objects, tolerances=declared)
+    outputs, unrecorded = judged(prepared, changed.ingredients, again, contents)
+    unrecorded = tuple(sorted((*unrecorded, *_withheld(changed, again))))
+    verdict = _verdict(store, prepared.plan, changed, again, outputs, unrecorded)
+    if seal:
+        seal_verdict(store, verdict, seal_with(settings))
     return dataclasses.replace(
-        _told(prepared.plan, begun, changed),
+        _told(prepared.plan, 0.0, changed),
         verdict=verdict.verdict,
-        replay_run_id=None if request.dry_run else again.bundle.run_id,
+        replay_run_id=again.bundle.run_id if seal else None,
         rung="world",
         outputs=outputs,
         unrecorded=unrecorded,
         not_isolated=again.not_isolated,
-        notes=notes,
+        notes=(*changed.notes, *_failure(prepared.bundle, again, target)),
         summary=varied_sentence(changed.changes, outputs),
         comparisons=contents.found,
-        seconds=time.monotonic() - begun,
     )
 
 

@@ -16,7 +16,9 @@ from reenact.replay.rungs import RUNGS, ReplayRung
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from reenact.actions.replay import ReplayResult
+    from reenact.actions.replay import ReplayRequest, ReplayResult
+    from reenact.actions.varying import Variation
+    from reenact.settings import Settings
 
 __all__ = ["EXIT_OF", "command"]
 
@@ -133,7 +135,7 @@ def command(
     With a "what if" option the replay runs in the same closed world with that one thing changed (several may be given), and the
     verdict says which outputs are others then: unchanged, changed, or unsure.
     """
-    from reenact.actions.replay import ReplayRequest, replay  # noqa: PLC0415 - help needs no action
+    from reenact.actions.replay import ReplayRequest  # noqa: PLC0415 - help needs no action
     from reenact.actions.varying import Variation  # noqa: PLC0415 - same
 
     variation = Variation(
@@ -144,16 +146,11 @@ def command(
         variables=(*variables, *((name, None) for name in unset)),
         command=_split(words),
     )
-    request = ReplayRequest(reference=reference, dry_run=dry_run, to=to, rung=rung)
     if variation and rung != "world":
         raise click.UsageError("a replay with something changed is possible in a closed world only: leave --rung out")
+    request = ReplayRequest(reference=reference, dry_run=dry_run, to=to, rung=rung)
     with progress(f"replaying {reference}"):
-        if variation:
-            from reenact.actions.what_if import what_if  # noqa: PLC0415 - only where it is wanted
-
-            result = what_if(settings_for(store), request, variation)
-        else:
-            result = replay(settings_for(store), request)
+        result = _replayed(settings_for(store), request, variation)
     if junit is not None:
         from reenact.cli.junit import write_replay  # noqa: PLC0415 - only where it is wanted
 
@@ -163,6 +160,16 @@ def command(
     else:
         print_differences(_lines(result))
     return EXIT_OF[result.verdict]
+
+
+def _replayed(settings: Settings, request: ReplayRequest, variation: Variation) -> ReplayResult:
+    if variation:
+        from reenact.actions.what_if import what_if  # noqa: PLC0415 - only where it is wanted
+
+        return what_if(settings, request, variation)
+    from reenact.actions.replay import replay  # noqa: PLC0415 - same
+
+    return replay(settings, request)
 
 
 def _split(words: str | None) -> tuple[str, ...]:

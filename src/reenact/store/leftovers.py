@@ -15,6 +15,8 @@ __all__ = ["LEFT_SECONDS", "clear_leftovers"]
 LEFT_SECONDS: Final = 86400.0
 """Nobody writes one for so long without a byte more, but the recorder of a run, which has a lease."""
 
+_OTHERS: Final = frozenset({"cache", "journals", "private"})
+
 
 def clear_leftovers(folders: Iterable[str], live: Collection[str], now: float | None = None) -> int:
     """Delete unfinished files that are old; give their length in bytes. What cannot be deleted stays.
@@ -27,7 +29,10 @@ def clear_leftovers(folders: Iterable[str], live: Collection[str], now: float | 
     before = (time.time() if now is None else now) - LEFT_SECONDS
     freed = 0
     for top in folders:
-        for folder, _, names in os.walk(top):
+        for folder, below, names in os.walk(top):
+            if folder == top:
+                # Files of jobs are in these, whatever their names.
+                below[:] = [name for name in below if name not in _OTHERS]
             for name in names:
                 if not name.startswith(TEMPORARY_PREFIX) or any(run_id in name for run_id in live):
                     continue

@@ -290,12 +290,14 @@ def test_what_killed_processes_left_goes_when_it_is_old(settings: Settings, stor
     root = Path(store.location)
     old, young = root / "log" / "entries" / ".tmp-1-x", root / "packs" / ".tmp-2-x"
     live = Path(store.staging()) / f".tmp-{run_id(5)}-3-x.pack"
-    for path in (old, young, live):
+    of_a_job = root / "cache" / "worlds" / ".tmp-4-x"
+    of_a_job.parent.mkdir(parents=True)
+    for path in (old, young, live, of_a_job):
         path.write_bytes(b"x" * 100)
-    for path in (old, live):
+    for path in (old, live, of_a_job):
         os.utime(path, (1e9, 1e9))
     assert go(settings).records_bytes == 100
-    assert [path.exists() for path in (old, young, live)] == [False, True, True]
+    assert [path.exists() for path in (old, young, live, of_a_job)] == [False, True, True, True]
 
 
 def test_while_a_run_is_recorded_nothing_is_freed(settings: Settings, store: Store) -> None:

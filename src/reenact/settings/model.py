@@ -53,7 +53,8 @@ class Compare(Section):
 
     facts_max_bytes: int = number_of_bytes(
         "How large the tables among a run's outputs may be, all together, for their rows, columns and logical digests to be"
-        " written into its record; 0 means none are. It takes about a second for a hundred MiB, after the job's end.",
+        " written into its record; 0 means none are. The job has ended by then, but whoever waits for the run waits some 0.1 s"
+        " where a table was written, and two seconds for each hundred MiB.",
         default=4 << 20,
     )
     memory_bytes: int = number_of_bytes(

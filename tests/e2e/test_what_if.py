@@ -224,3 +224,16 @@ def test_a_secret_that_is_given_reaches_the_job_and_nothing_else(my_desk: Desk) 
     assert "API_TOKEN" in everything
     found = my_desk.execute(["grep", "-rlF", secret, str(my_desk.store)])
     assert found.stdout == b"", found.stdout
+
+
+@pytest.mark.slow
+def test_code_beside_the_jobs_own_folder_is_taken_from_the_same_clone(my_desk: Desk) -> None:
+    my_desk.write("lib/u.sh", "f() { echo one; }\n")
+    my_desk.write("jobs/etl/job.sh", ". ../../lib/u.sh; f > out.txt\n")
+    my_desk.write("jobs/etl/reenact.toml", 'job = "etl"\n')
+    script = "git init -q; git add .; git -c user.name=a -c user.email=a@example.com commit -q -m one; git clone -q . ../clone"
+    assert my_desk.execute(["sh", "-ec", script]).exit_code == 0
+    assert my_desk.record("sh", "job.sh", cwd=my_desk.folder / "jobs/etl").exit_code == 0
+    (my_desk.base / "clone/lib/u.sh").write_text("f() { echo two; }\n")
+    _, answer, made = what_if(my_desk, "--code", str(my_desk.base / "clone/jobs/etl"))
+    assert (answer["verdict"], made) == ("changed", "two\n"), answer

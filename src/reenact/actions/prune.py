@@ -247,9 +247,11 @@ def _statement(store: Store, run_id: RunId) -> Digest | None:
 def _finish(store: Store) -> None:
     """Finish what a prune that was killed has begun."""
     logged = {entry.run_id for entry in Log(store.backend).entries() if entry.kind == "tombstone"}
+    left = set(store.backend.names("runs"))
     for run_id in store.custody.tombstones():
         if run_id in logged:
-            store.runs.drop(run_id)
+            if run_id in left:
+                store.runs.drop(run_id)
         else:
             # Nothing was deleted yet, and whoever still wants it will say so again.
             store.custody.withdraw_tombstone(run_id)

@@ -279,7 +279,7 @@ def wide_table(rows: int) -> bytes:
 
 
 def test_rows_in_another_order_are_found(shelf: Shelf) -> None:
-    old = wide_table(300_000)  # two segments, as they are made against all of the base
+    old = wide_table(250_000)  # two segments of those that are made against all of the base
     first = shelf.put(old)
     new = shuffled(old, 1)
     second = shelf.put(new, first)
@@ -315,14 +315,14 @@ def test_a_damaged_base_of_another_order_is_blamed(shelf: Shelf) -> None:
 
 def test_what_only_seemed_to_be_in_another_order_stands_by_itself(shelf: Shelf) -> None:
     """Samples are old rows, and all between them is new."""
-    old = wide_table(300_000)
+    old = wide_table(200_000)
     first = shelf.put(old)
     length = len(old)
     content = bytearray(random.Random(9).randbytes(length // 2).hex().encode()[:length])
     rows = shuffled(old, 4)
     for place in range(4):
         middle = length * (2 * place + 1) // 8
-        content[middle - (200 << 10) : middle + (200 << 10)] = rows[place << 20 : (place << 20) + (400 << 10)]
+        content[middle - (150 << 10) : middle + (150 << 10)] = rows[place << 20 : (place << 20) + (300 << 10)]
     second = shelf.put(bytes(content), first)
     assert shelf.form(second) == "segments"
     assert_kept(shelf, bytes(content), second)

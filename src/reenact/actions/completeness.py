@@ -113,10 +113,8 @@ class _Completeness:
             found.add(digest)
             entry = logged[kind].get(digest)
             where = f"{HOLDS}/{files.run_id}/{files.hold_id}"
-            if entry is None:
-                message = f"{where}.{kind}.json was changed, or its {kind} was cut off: the log does not know {digest}"
-                yield files.run_id, kind, Flaw("custody-not-logged", message)
-            elif entry.run_id != files.run_id:
+            # One that the log does not know was cut off before it was logged; a changed one is missed under its digest.
+            if entry is not None and entry.run_id != files.run_id:
                 yield files.run_id, kind, Flaw("custody-not-logged", f"{where}: it is of run {entry.run_id}")
 
     def _tombstones(self) -> Iterator[tuple[str, str, Flaw]]:
@@ -135,7 +133,8 @@ class _Completeness:
         """Say what is wrong with a tombstone; empty when nothing is."""
         entry = self._pruned.get(run_id)
         if entry is None:
-            return "the log does not know of it; the next prune takes it away, or finishes what it began"
+            # A prune was cut off before anything was done; the next takes it back.
+            return "" if self._store.runs.exists(run_id) else "the log does not know of it, and the run is not there"
         data = self._store.custody.tombstone(run_id)
         try:
             record = load_record(data or b"", Tombstone)

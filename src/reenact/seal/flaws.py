@@ -93,7 +93,9 @@ FLAWS: Final[dict[str, FlawKind]] = {
     "release-missing": FlawKind(MISSING, "A release that was logged is gone, so its hold holds.", "Release it again."),
     "baseline-missing": FlawKind(MISSING, "A choice of a baseline that was logged is gone.", "Restore it from a copy."),
     "custody-not-logged": FlawKind(
-        WRONG, "A hold, a release or a baseline is not what was logged.", "Restore it from a copy."
+        WRONG,
+        "A baseline is not what was logged, or a hold or release is logged for another run.",
+        "Restore it from a copy.",
     ),
     "tombstone-missing": FlawKind(MISSING, "A tombstone that was logged is gone.", "Restore it from a copy."),
     "tombstone-differs": FlawKind(WRONG, "A tombstone is not what was logged.", "Restore it from a copy."),

@@ -207,6 +207,7 @@ def test_a_hold_that_was_cut_off_holds_and_is_logged_by_the_next(
         with pytest.raises(KeyboardInterrupt):
             hold(settings, [run_id(1)], "audit")
     assert held_runs(store) == {run_id(1): "it is held: audit"}
+    assert is_sound(settings)
     hold(settings, [run_id(1)], "again")
     logged = {entry.statement for entry in Log(store.backend).entries() if entry.kind == "hold"}
     assert logged == {of_bytes(path.read_bytes()) for path in files(store, "holds/*/*.hold.json")}
@@ -343,7 +344,7 @@ def test_a_prune_that_was_cut_off_is_finished_by_the_next(
         where[at]()
         with pytest.raises(KeyboardInterrupt):
             go(settings, run_id(1))
-    assert is_sound(settings) == (at != "seal_tombstone")
+    assert is_sound(settings)
     go(settings)
     if at == "seal_tombstone":
         assert len(store.runs.ids()) == 2

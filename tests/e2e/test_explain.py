@@ -22,6 +22,8 @@ def explained(desk: Desk) -> tuple[Any, set[str]]:
 def test_a_planted_cause_is_named(my_desk: Desk, case: Planted) -> None:
     case.record(my_desk)
     before = my_desk.runs()
+    planned = my_desk.reenact("explain", "planted~1", "planted", "--json", "--dry-run").json()
+    assert (planned["answer"], planned["replays"], planned["cause"]) == ("planned", 0, [])
     found, names = explained(my_desk)
     assert (found["answer"], names) == ("explained", case.expected), found["reasons"]
     assert my_desk.runs() == before

@@ -37,12 +37,13 @@ if TYPE_CHECKING:
 
 __all__ = ["Answer", "Explanation", "SearchPlan", "explain"]
 
-Answer = Literal["same", "explained", "unsure", "unreplayable"]
+Answer = Literal["same", "explained", "unsure", "unreplayable", "planned"]
+"""`planned`: nothing was replayed, as was asked for."""
 
 _CONTROLS: Final = 4
 """Both runs as they are; nothing swapped; everything swapped."""
-_CHECKS: Final = 1
-"""Whether the rest without what was found gives the second run's outputs, too."""
+_CHECKS: Final = 2
+"""Whether what was found gives the second run's outputs once more, and whether the rest gives them without it, too."""
 _OVERHEAD_SECONDS: Final = 0.2
 """Of a replay, beside the job itself."""
 _NAMED: Final = 3
@@ -92,6 +93,7 @@ def explain(
     second: str,
     *,
     max_replays: int,
+    dry_run: bool = False,
     announce: Callable[[SearchPlan], None] = lambda _plan: None,
     say: Callable[[str], None] = lambda _text: None,
 ) -> Explanation:
@@ -102,6 +104,7 @@ def explain(
         first: A run.
         second: Another.
         max_replays: Most replays, the controls included.
+        dry_run: Only tell what differs, and what a search would cost.
         announce: Told what the search will cost, before it begins.
         say: Told what is being tried.
 
@@ -124,6 +127,9 @@ def explain(
     if not outputs:
         return dataclasses.replace(told, answer="same", factors=pair.factors, seconds=time.monotonic() - begun)
     plan = _plan(pair, max_replays)
+    if dry_run:
+        told = dataclasses.replace(told, answer="planned", outputs=tuple(sorted(outputs)), plan=plan)
+        return dataclasses.replace(told, factors=pair.factors, seconds=time.monotonic() - begun)
     announce(plan)
     with scratch_store() as target:
         work = _Work(settings, store, target, sides, pair, say)
@@ -208,7 +214,7 @@ class _Work:
         search = Search(everything=factors, is_enough=self._is_enough, limit=max(0, limit - self.replays - _CHECKS))
         search.tried[frozenset(range(len(factors)))] = True
         found = search.run()
-        reasons += [*self._doubt(found), *self._not_alone(found, search)]
+        reasons += [*self._doubt(found), *self._once_more(found), *self._not_alone(found, search)]
         answer: Answer = "unsure" if reasons else "explained"
         return dataclasses.replace(told, cause=found.cause, reasons=tuple(reasons), answer=answer)
 
@@ -288,6 +294,11 @@ class _Work:
             yield "the search was cut off (--max-replays): some of what is named may have nothing to do with it"
         for reason in self._doubts.get(frozenset(found.cause), ())[:_NAMED]:
             yield f"with these swapped the run needed what neither record holds: {reason}"
+
+    def _once_more(self, found: Found[Factor]) -> Iterator[str]:
+        """Try what was found again: where outputs vary by chance, what was once enough may have been luck."""
+        if not self._is_enough(found.cause):
+            yield "tried once more, this gave other outputs: they vary by chance"
 
     def _not_alone(self, found: Found[Factor], search: Search[Factor]) -> Iterator[str]:
         """Ask whether the second run's outputs come about without what was found, too."""

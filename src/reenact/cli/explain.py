@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["command"]
 
-_EXIT_OF: Final = {"same": 0, "explained": 0, "unsure": 1, "unreplayable": 3}
+_EXIT_OF: Final = {"same": 0, "explained": 0, "unsure": 1, "unreplayable": 3, "planned": 0}
 _SHOWN: Final = 20
 _LONGEST: Final = 60
 
@@ -41,14 +41,17 @@ _LONGEST: Final = 60
 @click.argument("second", metavar="RUN")
 @click.option(
     "--max-replays",
-    type=click.IntRange(min=6),
+    type=click.IntRange(min=7),
     default=60,
     show_default=True,
     help="Stop searching after so many replays, and give the smallest set of differences found until then.",
 )
+@click.option(
+    "--dry-run", is_flag=True, help="Only tell what differs, and what finding out would cost; replay nothing."
+)
 @json_option
 @store_option
-def command(*, first: str, second: str, max_replays: int, as_json: bool, store: str | None) -> int:
+def command(*, first: str, second: str, max_replays: int, dry_run: bool, as_json: bool, store: str | None) -> int:
     """Find the difference between two runs that made their outputs differ.
 
     The first run is replayed with some of what differs as it was in the second: code, input files, packages, variables, words of
@@ -63,6 +66,7 @@ def command(*, first: str, second: str, max_replays: int, as_json: bool, store: 
             first,
             second,
             max_replays=max_replays,
+            dry_run=dry_run,
             announce=lambda plan: print(f"reenact: {_cost(plan)}", file=sys.stderr),
             say=say,
         )
@@ -86,6 +90,8 @@ def _lines(result: Explanation) -> Iterator[str]:
     yield f"{mark} {result.answer} {result.first} → {result.second} · {took}"
     if result.answer == "same":
         yield "  the outputs of the two runs are the same"
+    if result.answer == "planned" and result.plan is not None:
+        yield f"  {_cost(result.plan)}"
     if result.outputs:
         yield f"  outputs that differ: {printable(', '.join(result.outputs))}"
     if result.cause:

@@ -182,6 +182,8 @@ class _Judge:
     # --- what they share
 
     def _database(self, columns: Sequence[str]) -> Database:
+        # What reading left in Arrow's pool would come on top of what the database may use.
+        arrow().default_memory_pool().release_unused()
         return Database(
             self._recorded, self._got, columns, folder=self._bounds.folder, memory_bytes=self._bounds.memory_bytes
         )

@@ -17,6 +17,7 @@ from typing import Any, Final, NoReturn
 
 from msgspec import structs
 
+from reenact.capture.roles import name_process
 from reenact.digests import Digest
 from reenact.model.artifact import Artifact, TableFacts
 
@@ -120,6 +121,7 @@ class TableReader:
         self._answers, answering = os.pipe()
         self._child = os.fork()
         if self._child == 0:
+            name_process("reenact-tables")
             _answer(asked, answering)
         os.close(asked)
         os.close(answering)

@@ -13,6 +13,7 @@ import click
 import reenact.errors
 from reenact.cli.group import VERBS, program
 from reenact.errors import ReenactError
+from reenact.govern.findings import AUDIT_FINDINGS
 from reenact.model.schema import SCHEMAS, json_schema
 from reenact.seal.flaws import FLAWS
 from reenact.settings.inputs import INPUT_KEYS
@@ -177,6 +178,12 @@ def _errors() -> str:
     return "\n".join(lines) + "\n"
 
 
+def _how(text: str) -> str:
+    """Write a command as one; its places for the run and the subject in words."""
+    words = text.replace("{run}", "RUN").replace("{subject}", "it")
+    return f"`{words}`" if words.startswith(("reenact ", "git ")) and not set(words) & set(";,") else words
+
+
 def _findings() -> str:
     lines = [
         "# Findings",
@@ -190,6 +197,20 @@ def _findings() -> str:
         "| code | exit | what it means | what to do |",
         "|---|---|---|---|",
         *(f"| `{code}` | {kind.exit_code} | {kind.meaning} | {kind.remedy} |" for code, kind in FLAWS.items()),
+        "",
+        "## In an audit",
+        "",
+        (
+            "`reenact audit` reports the same codes and some more, each with a severity, who can put it right, and how. Its exit"
+            " status is 4 when anything is critical or major, 1 when anything is minor, else 0: a notice is no reason to act."
+        ),
+        "",
+        "| code | severity | who | what it means | how |",
+        "|---|---|---|---|---|",
+        *(
+            f"| `{code}` | {kind.severity} | {kind.who} | {kind.meaning} | {_how(kind.how)} |"
+            for code, kind in AUDIT_FINDINGS.items()
+        ),
     ]
     return "\n".join(lines) + "\n"
 

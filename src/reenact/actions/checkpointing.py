@@ -167,6 +167,10 @@ def log_entries(settings: Settings, limit: int) -> list[LoggedEntry]:
     found = []
     for index in range(size - 1, max(size - limit, 0) - 1, -1):
         entry = load(log.leaf(index), index)
-        about = f"{entry.event} {entry.subject}" if entry.kind == "key" else entry.replay_run_id or entry.run_id
+        about = (
+            f"{entry.event} {entry.subject}"
+            if entry.kind == "key"
+            else entry.replay_run_id or entry.run_id or entry.subject or ""
+        )
         found.append(LoggedEntry(index=index, time=entry.time, kind=entry.kind, about=about, key_id=entry.key_id))
     return found

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
 from reenact.actions.opening import payload_of
+from reenact.actions.sealing import check_signature
 from reenact.digests import EMPTY, Digest, of_bytes
 from reenact.errors import IntegrityError, KeyAbsent, RunNotFound, StoreError
 from reenact.ids import RunId, is_run_id
@@ -18,6 +19,7 @@ from reenact.model.custody import Tombstone, load_record
 from reenact.seal.entry import Entry, load
 from reenact.seal.flaws import Flaw
 from reenact.seal.log import Log
+from reenact.store.audits import Audits
 from reenact.store.baselines import BASELINES
 from reenact.store.custody import HOLDS, TOMBSTONES, HoldFiles
 
@@ -83,6 +85,7 @@ class _Completeness:
                     message = f"the log has it as entry {entry.index}, and its record, {statement}, is not there"
                     yield entry.run_id, kind, Flaw(f"{kind}-missing", message)
         yield from self._baselines()
+        yield from self._audits()
         yield from self._tombstones()
 
     def _baselines(self) -> Iterator[tuple[str, str, Flaw]]:
@@ -98,6 +101,28 @@ class _Completeness:
             if digest not in there:
                 message = f"the log has it as entry {entry.index}, and its record, {digest}, is not there"
                 yield entry.run_id, "baseline", Flaw("baseline-missing", message)
+
+    def _audits(self) -> Iterator[tuple[str, str, Flaw]]:
+        logged = self._statements("audit")
+        there = set()
+        audits = Audits(self._store.backend)
+        for audit_id in audits.ids():
+            try:
+                payload, _ = check_signature(self._store, audits.envelope(audit_id))
+                there.add(digest := of_bytes(payload))
+                entry = logged.get(digest)
+                flaw = "the log does not know it" if entry is None else ""
+                if entry is not None and entry.subject != audit_id:
+                    flaw = f"entry {entry.index} has it as {entry.subject}"
+            except (IntegrityError, StoreError) as error:
+                flaw = str(error)
+            if flaw:
+                yield "", f"audit {audit_id}", Flaw("audit-differs", flaw)
+        found = set(audits.ids())
+        for digest, entry in logged.items():
+            if digest not in there and entry.subject not in found:
+                message = f"the log has it as entry {entry.index}, and its record is not there"
+                yield "", f"audit {entry.subject}", Flaw("audit-missing", message)
 
     def _statements(self, kind: str) -> dict[Digest, Entry]:
         return {entry.statement: entry for entry in self._entries if entry.kind == kind}

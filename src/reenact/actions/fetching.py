@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     from reenact.settings.inputs import InputRule
     from reenact.store.opening import Store
 
-__all__ = ["Checked", "fetch_pointers", "pointers_of"]
+__all__ = ["Checked", "fetch_pointers", "places_of", "pointers_of"]
 
 _FOLDER = "fetched"
 
@@ -66,7 +66,7 @@ def fetch_pointers(
         pointer = artifact.pointer
         if pointer is None or store.objects.holds(pointer.digest):
             continue
-        places = _places(artifact, rules)
+        places = places_of(artifact, rules)
         path, reasons = obtain(Wanted(pointer.digest, pointer.size_bytes), places, folder)
         if path is None:
             missing[pointer.digest] = "; ".join(reasons)
@@ -100,7 +100,8 @@ def _filled(artifact: Artifact) -> Artifact:
     return replace(artifact, entry=replace(artifact.entry, digest=artifact.pointer.digest))
 
 
-def _places(artifact: Artifact, rules: Sequence[InputRule]) -> Iterator[Place]:
+def places_of(artifact: Artifact, rules: Sequence[InputRule]) -> Iterator[Place]:
+    """Give the places where the bytes of an input that is kept as a pointer may be, the likeliest first."""
     path = from_text(artifact.entry.path)
     yield file_place(path)
     origin = artifact.pointer.origin if artifact.pointer is not None else None

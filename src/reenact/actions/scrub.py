@@ -20,7 +20,8 @@ from reenact.actions.repairing import Outcome, Repair
 from reenact.actions.verify import Problem, VerifiedRun, needed_objects, verify_records
 from reenact.digests import Digest, of_bytes
 from reenact.errors import IntegrityError, RunNotFound, StoreError
-from reenact.ids import is_run_id
+from reenact.ids import RunId, is_run_id
+from reenact.seal.checkpoint import Checkpoint
 from reenact.settings import Settings
 from reenact.store.backends.throttle import Pace, ThrottledBackend
 from reenact.store.checklist import Checklist
@@ -30,11 +31,23 @@ from reenact.store.interface import Backend
 from reenact.store.opening import Store, open_store
 from reenact.store.scrub import Damage, each
 
-__all__ = ["Need", "ScrubFinding", "ScrubRequest", "ScrubResult", "scrub"]
+__all__ = ["Need", "ScrubFinding", "ScrubRequest", "ScrubResult", "scrub", "scrub_store"]
 
 _GITIGNORE: Final = ".gitignore"
 _KNOWN: Final = frozenset(
-    {"log", "keys", "holds", "tombstones", "baselines", "writers", "condemned", "pruning", "quarantine", "encryption"}
+    {
+        "log",
+        "keys",
+        "holds",
+        "tombstones",
+        "baselines",
+        "writers",
+        "condemned",
+        "pruning",
+        "quarantine",
+        "encryption",
+        "audits",
+    }
 )
 """Folders whose values are checked as records, or end by themselves, or are nobody's any more."""
 _LOCAL: Final = frozenset({"cache", "staging", "journals", "private", "catalog.sqlite"})
@@ -65,6 +78,14 @@ class ScrubRequest:
     """Put damaged values aside, under ``quarantine/``."""
     repair_from: str | None = None
     """A store to take good copies from; implies `quarantine`."""
+    runs: tuple[RunId, ...] | None = None
+    """Check only these, and what they refer to; None for everything."""
+    trust_file: str | None = None
+    """Says whom to believe; None: the one of the settings, if there is one."""
+    since: Checkpoint | None = None
+    """A state of the log seen earlier, which it must still begin with."""
+    purpose: str = "scrub"
+    """Names the file that notes what is done: one that is cut off for another purpose is not gone on with."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -91,6 +112,8 @@ class ScrubFinding:
     needed_by: tuple[Need, ...] = ()
     outcome: Outcome = "reported"
     exit_code: int = 4
+    run_id: str = ""
+    """Of a record: its run."""
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
@@ -120,8 +143,15 @@ def scrub(settings: Settings, request: ScrubRequest, say: Callable[[str], None] 
     Raises:
         StoreError: it, or the one to repair from, cannot be used.
     """
-    store = opened(settings, cached=False)
-    return _Scrub(store, settings, request, say).run()
+    return scrub_store(opened(settings, cached=False), settings, request, say)[0]
+
+
+def scrub_store(
+    store: Store, settings: Settings, request: ScrubRequest, say: Callable[[str], None] = lambda _: None
+) -> tuple[ScrubResult, frozenset[Digest]]:
+    """Check a store that is open; see :func:`scrub`. Gives the objects that records refer to, with what they are made against, too."""
+    work = _Scrub(store, settings, request, say)
+    return work.run(), frozenset(work.needed)
 
 
 class _Counting(ThrottledBackend):
@@ -153,10 +183,11 @@ class _Scrub:
         rate = request.max_bytes_per_second
         self._backend = _Counting(store.backend, Pace(rate) if rate else None)
         self._scrubber = store.scrubber(self._backend, content=request.deep)
+        self.needed: set[Digest] = set()
 
     def run(self) -> ScrubResult:
         begun = time.monotonic()
-        keys = self._scrubber.keys()
+        keys = self._scrubber.keys() if self._request.runs is None else self._keys_of_runs()
         chosen = [key for key in keys if self._is_chosen(key)]
         damages, resumed = self._hash(chosen)
         findings = [*self._objects(damages), *self._records()]
@@ -172,14 +203,30 @@ class _Scrub:
             findings=tuple(sorted(findings, key=lambda finding: (finding.subject, finding.object or ""))),
         )
 
+    def _keys_of_runs(self) -> list[str]:
+        """Give the files of objects, and the packs by their indexes, that hold what the runs to check refer to."""
+        keys: dict[str, None] = {}
+        for _, _, wanted in self._wanted():
+            for digest in {*wanted, *closure(list(wanted), self._base_of).values()}:
+                place = self._store.objects.place_of(digest)
+                if place is not None:
+                    keys[place.key.removesuffix(".pack") + ".idx" if place.key.endswith(".pack") else place.key] = None
+        return [*keys]
+
     def _is_chosen(self, key: str) -> bool:
         number = int.from_bytes(hashlib.sha256(f"{self._request.seed}:{key}".encode()).digest()[:8], "big")
         return number < self._request.sample * 2**64
 
     def _hash(self, keys: list[str]) -> tuple[list[Damage], bool]:
         """Hash objects and packs; give what is damaged, and whether an earlier attempt was gone on with."""
-        path = os.path.join(self._store.cache, "scrub.jsonl")
-        task = {"deep": self._request.deep, "sample": self._request.sample, "seed": self._request.seed, "version": 1}
+        path = os.path.join(self._store.cache, f"{self._request.purpose}.jsonl")
+        task = {
+            "deep": self._request.deep,
+            "sample": self._request.sample,
+            "seed": self._request.seed,
+            "runs": list(self._request.runs) if self._request.runs is not None else None,
+            "version": 1,
+        }
         if self._request.restart:
             Checklist(path, {}).finish()
         done = Checklist(path, task)
@@ -215,6 +262,8 @@ class _Scrub:
             for digest in damage.objects:
                 harmed.setdefault(digest, []).append(damage)
         needs = self._needs(harmed)
+        if self._request.runs is not None:
+            harmed = {digest: found for digest, found in harmed.items() if digest in needs}
         for digest, found in harmed.items():
             for damage in found:
                 yield _finding(damage, digest, tuple(needs.get(digest, ())))
@@ -240,6 +289,7 @@ class _Scrub:
             bases |= more
             for digest in {*new, *more.values()}:
                 places.setdefault(digest, self._store.objects.place_of(digest) is not None)
+            self.needed.update(wanted, more.values())
             for digest, artifact in wanted.items():
                 for needed, above in _chain(digest, bases):
                     if needed in harmed or not places[needed]:
@@ -257,7 +307,7 @@ class _Scrub:
     def _wanted(self) -> Iterator[tuple[str, str, dict[Digest, str]]]:
         """Give each run that can be read, and what it needs."""
         manifests: dict[Digest, dict[Digest, str]] = {}
-        for run_id in self._store.runs.ids():
+        for run_id in self._store.runs.ids() if self._request.runs is None else self._request.runs:
             try:
                 bundle = peek_bundle(self._store, run_id)
                 yield run_id, bundle.job, needed_objects(self._store, bundle, manifests)
@@ -268,10 +318,14 @@ class _Scrub:
 
     def _records(self) -> Iterator[ScrubFinding]:
         self._say("checking records")
-        for run in verify_records(self._store, self._settings, self._say):
+        request = self._request
+        for run in verify_records(
+            self._store, self._settings, self._say, request.trust_file, since=request.since, runs=request.runs
+        ):
             yield from (_of_problem(run, problem) for problem in run.findings)
         yield from self._description()
-        yield from self._strays()
+        if request.runs is None:
+            yield from self._strays()
 
     def _description(self) -> Iterator[ScrubFinding]:
         detail = description_flaw(self._backend.get(DESCRIPTION))
@@ -356,5 +410,9 @@ def _finding(damage: Damage, digest: Digest, needs: tuple[Need, ...]) -> ScrubFi
 def _of_problem(run: VerifiedRun, problem: Problem) -> ScrubFinding:
     where = f"run {run.run_id}: " if run.run_id else ""
     return ScrubFinding(
-        subject=f"{where}{problem.subject}", problem=problem.code, detail=problem.message, exit_code=problem.exit_code
+        subject=f"{where}{problem.subject}",
+        problem=problem.code,
+        detail=problem.message,
+        exit_code=problem.exit_code,
+        run_id=run.run_id,
     )

@@ -141,17 +141,44 @@ def _whole(store: Store, settings: Settings, view: LogView, say: Callable[[str],
 
 
 def verify_records(
-    store: Store, settings: Settings, say: Callable[[str], None] = lambda _: None
+    store: Store,
+    settings: Settings,
+    say: Callable[[str], None] = lambda _: None,
+    trust_file: str | None = None,
+    *,
+    since: Checkpoint | None = None,
+    runs: Sequence[RunId] | None = None,
 ) -> Iterator[VerifiedRun]:
-    """Verify all records of a store as :func:`verify` does, but for the objects they refer to; give what is not well.
+    """Verify records of a store as :func:`verify` does, but for the objects they refer to; give what is not well.
+
+    What cannot be read is told of, and the others are gone on with.
+
+    Args:
+        store: Where they are.
+        settings: Name the trust file.
+        say: Told what is being done.
+        trust_file: Says whom to believe; None: the one of the settings, if there is one.
+        since: A state of the log seen earlier, which it must still begin with.
+        runs: Which, with the roots of the log; None for all, with the whole log.
 
     Raises:
-        StoreError: the store cannot be read.
+        SettingsError: the trust file cannot be used.
+        StoreError: the store cannot be listed.
     """
-    view = LogView(store, load_trust(settings, None))
+    view = LogView(store, load_trust(settings, trust_file), pinned=since)
     check = RunCheck(store, view, deep=False, objects=False)
-    found = [check.run(run_id) for run_id in store.runs.ids()]
-    yield from (run for run in [*found, *_whole(store, settings, view, say)] if run.findings)
+    for run_id in store.runs.ids() if runs is None else runs:
+        try:
+            found = check.run(run_id)
+        except ReenactError as error:
+            found = _refused(run_id, [_problem("not-checked", "record", str(error))])
+        if found.findings:
+            yield found
+    try:
+        yield from _log(view.root_flaws()) if runs is not None else _whole(store, settings, view, say)
+    except ReenactError as error:
+        problem = _problem("not-checked", "log", str(error))
+        yield VerifiedRun(run_id="", job=None, key_id=None, objects=0, findings=(problem,))
 
 
 def _unfinished(store: Store, settings: Settings) -> Iterator[VerifiedRun]:

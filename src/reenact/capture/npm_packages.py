@@ -11,7 +11,7 @@ from reenact.capture.git_folder import without_credentials
 from reenact.model.environment import Distribution
 from reenact.model.paths import to_text
 
-__all__ = ["ECOSYSTEM", "find", "folders"]
+__all__ = ["ECOSYSTEM", "find", "folders", "version_of"]
 
 ECOSYSTEM: Final = "npm"
 
@@ -52,6 +52,12 @@ def find(paths: Iterable[str]) -> Iterator[Distribution]:
             source=_source(facts, noted if isinstance(noted, dict) else {}),
             files_read=count,
         )
+
+
+def version_of(folder: str) -> str | None:
+    """Give the version of the package in a folder; None where there is none, or it does not tell."""
+    version = _json(f"{folder}/package.json").get("version")
+    return version if isinstance(version, str) else None
 
 
 def _json(path: str) -> dict[str, Any]:

@@ -18,7 +18,7 @@ from reenact.digests import Digest, of_bytes
 from reenact.model.environment import Distribution
 from reenact.model.paths import to_text
 
-__all__ = ["ECOSYSTEM", "find", "folders"]
+__all__ = ["ECOSYSTEM", "find", "folders", "installed_in"]
 
 ECOSYSTEM: Final = "pypi"
 
@@ -62,6 +62,24 @@ def find(paths: Iterable[str]) -> Iterator[Distribution]:
             if distribution is not None:
                 yield distribution
         yield from _developed(folder, unowned)
+
+
+def installed_in(folder: str) -> list[Distribution]:
+    """Describe all that is installed in a folder such as ``site-packages``, whatever a run read; of one name there may be several."""
+    found = []
+    for installed in _installed(folder):
+        name, version = _name_and_version(installed)
+        record = _read(f"{installed.path}/RECORD")
+        found.append(
+            Distribution(
+                ecosystem=ECOSYSTEM,
+                name=name,
+                version=version,
+                location=to_text(folder),
+                record_digest=_digest(record) if record is not None else None,
+            )
+        )
+    return found
 
 
 def _installed(folder: str) -> list[_Installed]:

@@ -16,7 +16,7 @@ __all__ = ["VERBS", "invoke", "program"]
 VERBS: Final = (
     *("init", "run", "runs", "show", "replay", "compare", "expect", "plan", "restore", "verify"),
     *("attest", "keys", "log", "push", "pull"),
-    *("du", "scrub", "hold", "release", "prune"),
+    *("du", "scrub", "audit", "hold", "release", "prune"),
     "recipients",
     *("explain", "baseline", "validate", "tolerate"),
 )

@@ -6,6 +6,8 @@ from typing import Any, Final
 
 import msgspec
 
+from reenact.model.audit import PREDICATE_TYPE as AUDIT
+from reenact.model.audit import AuditReport
 from reenact.model.baseline import Baseline
 from reenact.model.bundle import PREDICATE_TYPE as RUN
 from reenact.model.bundle import Bundle
@@ -23,6 +25,7 @@ SCHEMAS: Final[dict[str, tuple[str, type[Any]]]] = {
     "hold": ("urn:reenact:hold:v1", Hold),
     "release": ("urn:reenact:release:v1", Release),
     "baseline": ("urn:reenact:baseline:v1", Baseline),
+    "audit": (AUDIT, AuditReport),
     "tombstone": ("urn:reenact:tombstone:v1", Tombstone),
 }
 """File name to the schema's identifier and its model."""

@@ -24,7 +24,7 @@ __all__ = ["ENTRY_TYPE", "KINDS", "Entry", "load", "signed", "signed_part"]
 
 ENTRY_TYPE: Final = "application/vnd.reenact.entry+json"
 """The payload type under which the canonical JSON of an entry, without its signature, is signed (DSSE's encoding)."""
-KINDS: Final = ("run", "verdict", "key", "hold", "release", "tombstone")
+KINDS: Final = ("run", "verdict", "key", "hold", "release", "tombstone", "audit")
 
 
 class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
@@ -34,7 +34,7 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     """One of :data:`KINDS`; a later version may know more."""
     statement: Digest
     """Of the signed payload; of a key: of its DER; of a hold or its release: of the record; of a tombstone: of the payload that is
-    gone."""
+    gone; of an audit: of its report, as it was signed."""
     key_id: str
     """Of the key that signs this entry."""
     time: str
@@ -48,11 +48,11 @@ class Entry(msgspec.Struct, frozen=True, kw_only=True, omit_defaults=True):
     replay_run_id: str | None = None
     """For a verdict: of the replay."""
     reason: str | None = None
-    """For a hold, its release and a tombstone, and where a key is retired or revoked: why."""
+    """For a hold, its release and a tombstone, and where a key is retired or revoked: why; for an audit: what it came to."""
     event: str | None = None
     """For a key: ``new``, ``retire`` or ``revoke``."""
     subject: str | None = None
-    """For a key: the id of the key the event is about."""
+    """For a key: the id of the key the event is about; for an audit: its id."""
     public_key: str | None = None
     """For a new key: its DER in base64."""
     from_index: int | None = None

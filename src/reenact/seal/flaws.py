@@ -28,6 +28,7 @@ FLAWS: Final[dict[str, FlawKind]] = {
         WRONG, "No known key signed the record, or it was changed after it was signed.", "Do not trust the record."
     ),
     "malformed-bundle": FlawKind(WRONG, "What was signed cannot be read as a record.", "Upgrade, or restore a copy."),
+    "not-checked": FlawKind(WRONG, "It could not be read, and so was not checked.", "See its message, and look again."),
     "run-not-found": FlawKind(WRONG, "The record vanished while it was looked at.", "Look again."),
     "other-run": FlawKind(WRONG, "The record is of another run than its place says.", "Restore it from a copy."),
     "other-subjects": FlawKind(
@@ -97,6 +98,8 @@ FLAWS: Final[dict[str, FlawKind]] = {
         "A baseline is not what was logged, or a hold or release is logged for another run.",
         "Restore it from a copy.",
     ),
+    "audit-missing": FlawKind(MISSING, "The report of an audit that was logged is gone.", "Restore it from a copy."),
+    "audit-differs": FlawKind(WRONG, "The report of an audit is not what was logged.", "Restore it from a copy."),
     "tombstone-missing": FlawKind(MISSING, "A tombstone that was logged is gone.", "Restore it from a copy."),
     "tombstone-differs": FlawKind(WRONG, "A tombstone is not what was logged.", "Restore it from a copy."),
     "store-damaged": FlawKind(WRONG, "The description of the store was changed.", "Restore it from a copy."),

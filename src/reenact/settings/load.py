@@ -14,6 +14,7 @@ from reenact.errors import SettingsError
 from reenact.settings.inputs import InputRule, read_input_rules
 from reenact.settings.model import (
     JOB,
+    Audit,
     Capture,
     Compare,
     Declared,
@@ -41,6 +42,7 @@ SECTIONS: Final[dict[str, type[Section]]] = {
     "replay": Replay,
     "signing": Signing,
     "storage": Storage,
+    "audit": Audit,
 }
 STORE_KEY: Final = "store"
 INPUTS_KEY: Final = "inputs"

@@ -9,7 +9,7 @@ from reenact.settings.outputs import OutputRule
 from reenact.settings.section import Section
 from reenact.settings.values import Setting, choice, count, flag, number_of_bytes, number_of_seconds, text, texts
 
-__all__ = ["JOB", "Capture", "Compare", "Declared", "OutputRule", "Redact", "Replay", "Settings", "Storage"]
+__all__ = ["JOB", "Audit", "Capture", "Compare", "Declared", "OutputRule", "Redact", "Replay", "Settings", "Storage"]
 
 JOB: Final[Setting] = text("The job's name; without it the name of the script, or of the program.")
 
@@ -165,6 +165,31 @@ class Storage(Section):
     )
 
 
+class Audit(Section):
+    """How `reenact audit` looks, and whom it tells."""
+
+    drift: Literal["local", "all", "never"] = choice(
+        "What is held against each job's latest run: `local` the files, packages and interpreters of this host; `all` also reads"
+        " inputs that are kept as pointers to buckets and web servers, whole; `never` nothing.",
+        "local",
+        "all",
+        "never",
+        default="local",
+    )
+    logged_within_seconds: float = number_of_seconds(
+        "A run whose log entry is later than so long after its end is noted; 0 for none.", default=7 * 86400.0
+    )
+    on_finding: str | None = text(
+        "A command that is given the report as JSON on its standard input when there are findings. It is split into words as by a shell, and no shell runs it.",
+        default=None,
+    )
+    webhook: str | None = text("A URL to which the report is posted as JSON when there are findings.", default=None)
+    timeout_seconds: float = number_of_seconds(
+        "How long the command, and each attempt to post, may take.", default=10.0
+    )
+    metrics: str | None = text("A file for the text format of Prometheus, written anew after each audit.", default=None)
+
+
 class Settings(NamedTuple):
     """Everything that can be chosen, and where it was found."""
 
@@ -183,6 +208,7 @@ class Settings(NamedTuple):
     replay: Replay = Replay()
     signing: Signing = Signing()
     storage: Storage = Storage()
+    audit: Audit = Audit()
     inputs: tuple[InputRule, ...] = ()
     """Which inputs are kept as pointers, in the order of the file."""
     outputs: tuple[OutputRule, ...] = ()

@@ -35,7 +35,17 @@ from reenact.store.packs import PackIndex, index_key, pack_key
 from reenact.store.repacking import Packed, keys_of_pack
 from reenact.store.stored import in_file, read_header
 
-__all__ = ["ABANDONED_SECONDS", "GRACE_SECONDS", "OBJECTS", "Dead", "Survey", "Sweep", "pack_values", "survey"]
+__all__ = [
+    "ABANDONED_SECONDS",
+    "GRACE_SECONDS",
+    "OBJECTS",
+    "Dead",
+    "Survey",
+    "Sweep",
+    "pack_values",
+    "survey",
+    "survey_without_bases",
+]
 
 OBJECTS: Final = "objects"
 GRACE_SECONDS: Final = 3600.0
@@ -86,9 +96,34 @@ def survey(
         IntegrityError: an object that is marked cannot be read as far as what it is made against.
         StoreError: the store cannot be read.
     """
-    found = _Surveyor(backend, now - grace_seconds)
-    files = {raw: entry for entry in backend.listing(f"{OBJECTS}/") if (raw := named_object(entry.key)) is not None}
+    files = _files(backend)
     needed = _needed(backend, marked, {raw: entry.size_bytes for raw, entry in files.items()})
+    return _survey(backend, files, needed, now - grace_seconds)
+
+
+def survey_without_bases(
+    backend: Backend, needed: AbstractSet[Digest], *, now: float, grace_seconds: float = GRACE_SECONDS
+) -> Survey:
+    """Look at every object and every pack, where what is made against what is known, or cannot be. Never to delete by.
+
+    Args:
+        backend: Where they are.
+        needed: All that records refer to, and what that is made against.
+        now: Seconds since 1970.
+        grace_seconds: As for :func:`survey`.
+
+    Raises:
+        StoreError: the store cannot be read.
+    """
+    return _survey(backend, _files(backend), {digests.to_raw(digest) for digest in needed}, now - grace_seconds)
+
+
+def _files(backend: Backend) -> dict[bytes, Listed]:
+    return {raw: entry for entry in backend.listing(f"{OBJECTS}/") if (raw := named_object(entry.key)) is not None}
+
+
+def _survey(backend: Backend, files: dict[bytes, Listed], needed: set[bytes], before: float) -> Survey:
+    found = _Surveyor(backend, before)
     packs, unreadable = found.packs(needed)
     loose = [entry for raw, entry in files.items() if raw not in needed]
     old = [entry for entry in loose if found.is_old(entry)]

@@ -100,8 +100,11 @@ def audit(settings: Settings, request: AuditRequest, say: Callable[[str], None] 
     """
     load_trust(settings, request.trust_file)
     store = open_for_audit(settings)
-    selected = select(store, request.runs, request.job, request.since, everything=request.everything)
-    return _Audit(store, settings, request, selected, say).run()
+    try:
+        selected = select(store, request.runs, request.job, request.since, everything=request.everything)
+        return _Audit(store, settings, request, selected, say).run()
+    finally:
+        store.close()
 
 
 class _Audit:

@@ -190,7 +190,7 @@ class _Scrub:
         keys = self._scrubber.keys() if self._request.runs is None else self._keys_of_runs()
         chosen = [key for key in keys if self._is_chosen(key)]
         damages, resumed = self._hash(chosen)
-        findings = [*self._objects(damages), *self._records()]
+        findings = [*_or_not_checked("objects", self._objects(damages)), *self._records()]
         if self._request.quarantine or self._request.repair_from is not None:
             findings = self._mended(findings)
         return ScrubResult(
@@ -323,9 +323,9 @@ class _Scrub:
             self._store, self._settings, self._say, request.trust_file, since=request.since, runs=request.runs
         ):
             yield from (_of_problem(run, problem) for problem in run.findings)
-        yield from self._description()
+        yield from _or_not_checked(DESCRIPTION, self._description())
         if request.runs is None:
-            yield from self._strays()
+            yield from _or_not_checked("store", self._strays())
 
     def _description(self) -> Iterator[ScrubFinding]:
         detail = description_flaw(self._backend.get(DESCRIPTION))
@@ -361,6 +361,14 @@ class _Scrub:
         repair = Repair(self._store, other, self._say)
         outcomes = repair.run([(finding.subject, finding.problem, finding.object) for finding in findings])
         return [replace(finding, outcome=outcome) for finding, outcome in zip(findings, outcomes, strict=True)]
+
+
+def _or_not_checked(subject: str, findings: Iterator[ScrubFinding]) -> Iterator[ScrubFinding]:
+    """Give findings; where the store cannot be read any further, say so, and let the rest be looked at."""
+    try:
+        yield from findings
+    except (StoreError, IntegrityError) as error:
+        yield ScrubFinding(subject=subject, problem="not-checked", detail=str(error))
 
 
 def description_flaw(data: bytes) -> str:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from reenact import clock
 from reenact.actions.audit import AuditRequest, audit
 from reenact.actions.keeping import access
-from reenact.actions.sealing import append, seal_payload, seal_with, signers
+from reenact.actions.sealing import SealWith, append, seal_payload, seal_with, signers
 from reenact.digests import PREFIX, Digest, of_bytes
 from reenact.errors import IntegrityError, StoreError
 from reenact.ids import RunId
@@ -17,7 +17,7 @@ from reenact.model.audit import PREDICATE_TYPE, AuditReport
 from reenact.model.statement import dump
 from reenact.seal.entry import Entry
 from reenact.store.audits import Audits
-from reenact.store.opening import open_store
+from reenact.store.opening import Store, open_store
 
 if TYPE_CHECKING:
     from reenact.settings import Settings
@@ -49,7 +49,14 @@ def seal_audit(settings: Settings, report: AuditReport) -> int:
     """
     # Not as other commands open it: what was cut off is told in the report, and stays as it is.
     store = open_store(settings.store, create=False, access=access(settings, cached=False))
-    by = signers(store, seal_with(settings))
+    try:
+        return _seal(store, seal_with(settings), report)
+    finally:
+        store.close()
+
+
+def _seal(store: Store, how: SealWith, report: AuditReport) -> int:
+    by = signers(store, how)
     payload = statement_of(report)
     Audits(store.backend).put(RunId(report.audit_id), seal_payload(payload, by))
     entry = Entry(

@@ -236,7 +236,8 @@ class RunCheck:
             payload = first.payload
             bundle = statement.load_bundle(payload)
         except ReenactError as error:
-            code = error.code if error.code in FLAWS else "integrity"
+            other = "integrity" if isinstance(error, IntegrityError) else "not-checked"
+            code = error.code if error.code in FLAWS else other
             return _refused(run_id, [_problem(code, "bundle", str(error))])
         about = bundle.ended_at or bundle.timestamp
         index, problems = self._logged(payload, "run", (run_id, None), about, "bundle")

@@ -9,9 +9,11 @@ import pytest
 from hypothesis import settings as hypothesis_settings
 from hypothesis.stateful import run_state_machine_as_test
 
+from reenact.actions.audit import AuditRequest
 from reenact.actions.custody import hold
 from reenact.actions.prune import PruneRequest, prune
 from reenact.actions.scrub import ScrubRequest, scrub
+from reenact.actions.sealing_audits import audit_and_seal
 from reenact.actions.sweeping import SweepRequest
 from reenact.actions.usage import usage
 from reenact.actions.verify import verify
@@ -20,6 +22,7 @@ from reenact.errors import ReenactError
 from reenact.govern.selection import Selection
 from reenact.ids import RunId
 from reenact.settings import Settings
+from reenact.settings.model import Audit
 from reenact.store.backends.object_store import ObjectStoreBackend
 from reenact.store.crypt.identities import own_recipient
 from reenact.store.interface import Backend
@@ -127,3 +130,22 @@ def _bundle_of(store: Store, number: int):  # type: ignore[no-untyped-def]  # no
     from reenact.actions.opening import peek_bundle
 
     return peek_bundle(store, RunId(run_id(number)))
+
+
+def test_an_audit_finds_what_is_gone_and_seals_its_report(place: Settings) -> None:
+    quiet = place._replace(audit=Audit(logged_within_seconds=0.0))
+    store = open_store(place.store, create=False)
+    large = os.urandom(SMALL_BYTES)
+    add(store, 1, b"one", large)
+    whole = AuditRequest(everything=True, drift="never")
+    first = audit_and_seal(quiet, whole, seal=None)
+    assert (first.report.findings, first.report.not_checked) == ((), ())
+    assert first.entry == first.report.log_size
+    found = store.objects.place_of(of_bytes(large))
+    assert found is not None
+    store.backend.delete(found.key)
+    second = audit_and_seal(quiet, whole, seal=None)
+    assert [f.code for f in second.report.findings] == ["object-missing"]
+    assert second.entry == first.report.log_size + 1
+    selected = audit_and_seal(quiet, AuditRequest(runs=(run_id(1),), drift="never"), seal=False)
+    assert [f.code for f in selected.report.findings] == ["object-missing"]

@@ -154,12 +154,17 @@ def scrub_store(
     return work.run(), frozenset(work.needed)
 
 
+class _CutOff(BaseException):
+    """Another thread was cut off; no Exception, which would be taken for damage."""
+
+
 class _Counting(ThrottledBackend):
-    """Counts what is read."""
+    """Counts what is read; and gives no more once the work was cut off, so that nobody waits for the end of a large pack."""
 
     def __init__(self, inner: Backend, pace: Pace | None) -> None:
         super().__init__(inner, pace, 0)
         self.read_bytes = 0
+        self.is_cut_off = False
         self._counter = threading.Lock()
 
     def get(self, key: str) -> bytes:
@@ -173,6 +178,8 @@ class _Counting(ThrottledBackend):
         return data
 
     def _add(self, count: int) -> None:
+        if self.is_cut_off:
+            raise _CutOff
         with self._counter:
             self.read_bytes += count
 
@@ -235,7 +242,11 @@ class _Scrub:
         left = [key for key in keys if key not in done.done]
 
         def check(key: str) -> None:
-            found = self._scrubber.check(key)
+            try:
+                found = self._scrubber.check(key)
+            except BaseException:
+                self._backend.is_cut_off = True
+                raise
             damages.extend(found)
             done.add(key, [msgspec.to_builtins(damage) for damage in found])
             self._say(f"hashed {len(keys) - len(left) + next(counter)} of {len(keys)} objects and packs")

@@ -1,6 +1,6 @@
 """Remember the digest of files by what their stat says, so that an unchanged file costs a stat.
 
-A cache: deletable, per host, and believed only where the user lets it be (``--rehash`` and audit never ask it). What it
+A cache: deletable, per host, and believed only where the user lets it be (``--rehash`` never asks it). What it
 cannot see is a file changed without its times changing: by someone who sets the clock back, or through a shared memory
 mapping between two of the kernel's write-backs.
 """

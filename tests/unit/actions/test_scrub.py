@@ -5,6 +5,8 @@ from __future__ import annotations
 import contextlib
 import os
 import shutil
+import threading
+import time
 from pathlib import Path
 from typing import Any
 
@@ -12,10 +14,11 @@ import pytest
 
 from reenact.actions.scrub import Need, ScrubFinding, ScrubRequest, ScrubResult, description_flaw, scrub
 from reenact.actions.verify import verify
-from reenact.digests import of_bytes
+from reenact.digests import BLOCK_BYTES, of_bytes
 from reenact.errors import StoreError
 from reenact.ids import RunId
 from reenact.settings import Settings
+from reenact.store.backends.folder import FolderBackend
 from reenact.store.opening import Store, open_store
 from reenact.store.pack_writer import SMALL_BYTES
 from tests.bundles import artifact, run_id
@@ -401,3 +404,29 @@ def test_a_new_store_carries_its_check_sum(store: Store) -> None:
     data = Path(store.location, "store.json").read_bytes()
     assert b'"check":"sha256:' in data
     assert description_flaw(data) == ""
+
+
+def test_nobody_waits_for_the_end_of_a_large_file_when_it_is_cut_off(
+    settings: Settings, store: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for number in range(2):
+        content = os.urandom(8 * BLOCK_BYTES)
+        add_run(store, number + 1, kept=(content,), outputs=(artifact("out", content, "created"),))
+    both = threading.Barrier(2)
+    blocks: list[int] = []
+
+    def read(self: FolderBackend, key: str, offset: int, length: int) -> bytes:
+        if length == BLOCK_BYTES:
+            blocks.append(offset)
+            if len(blocks) <= 2:
+                both.wait(timeout=30)  # each thread is in the midst of a file
+            if threading.current_thread() is threading.main_thread():
+                raise KeyboardInterrupt
+            time.sleep(0.2)
+        return got(self, key, offset, length)
+
+    got = FolderBackend.get_range
+    monkeypatch.setattr(FolderBackend, "get_range", read)
+    with pytest.raises(KeyboardInterrupt):
+        run(settings)
+    assert len(blocks) < 8

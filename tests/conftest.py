@@ -12,9 +12,10 @@ from tests.servers.gateway import Bucket, shared_gateway
 
 
 def pytest_configure() -> None:
-    """Heed Ctrl-C again where the tests run in the background of a script, which ignores it for all it starts (POSIX 2.11)."""
-    if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
-        signal.signal(signal.SIGINT, signal.default_int_handler)
+    """Heed signals again that are ignored for all that a script starts in the background, or nohup: jobs of tests are sent them."""
+    for number, handler in ((signal.SIGINT, signal.default_int_handler), (signal.SIGHUP, signal.SIG_DFL)):
+        if signal.getsignal(number) is signal.SIG_IGN:
+            signal.signal(number, handler)
 
 
 @pytest.fixture(scope="session")

@@ -116,7 +116,9 @@ class Hindsight:
         if states is None or path in states.made or path in states.entries or found.st_ctime_ns < self.since_ns:
             return False
         born = birth_ns(path)
-        return born is not None and born >= self.since_ns
+        if born is None:
+            return not os.path.lexists(path)  # it has gone since it was looked at, and is looked for no better now
+        return born >= self.since_ns
 
     def readlink(self, path: str) -> str:
         """Give a link's text."""

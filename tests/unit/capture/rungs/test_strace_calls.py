@@ -127,3 +127,23 @@ def test_an_input_that_was_removed_before_its_reading_is_booked_is_lost_not_abse
     assert ["a", "1", str(path), "r"] in behind.records
     assert "p" in behind.of(path)
     assert str(path) in behind.states.gone
+
+
+def test_a_file_that_goes_while_it_is_looked_at_was_not_there_before(
+    folder: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """It was made by the run, and renamed between two looks at it."""
+    behind, made = Behind(folder), folder / "out.tmp"
+    made.write_text("made")
+
+    def rename(path: str) -> int | None:
+        assert path == str(made)
+        os.rename(made, folder / "out.json")
+        return birth_ns(path)
+
+    monkeypatch.setattr("reenact.capture.rungs.late.birth_ns", rename)
+    behind.book(f'openat(AT_FDCWD<{folder}>, "out.tmp", O_WRONLY|O_CREAT|O_TRUNC, 0644) = 3<{made}>')
+    monkeypatch.undo()
+    behind.book('rename("out.tmp", "out.json") = 0')
+    assert behind.states.made == {str(folder / "out.json")}
+    assert str(made) not in behind.states.entries

@@ -47,7 +47,8 @@ def open_again(folder: Path) -> None:
         os.chmod(parent, 0o755)
 
 
-def test_a_recording_has_not_drifted_until_something_changes(desk: Desk) -> None:
+def test_a_recording_has_not_drifted_until_something_changes(my_desk: Desk) -> None:
+    desk = my_desk
     record(desk)
     done = desk.reenact("audit", "--all", "--json")
     document = done.json()

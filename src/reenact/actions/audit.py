@@ -30,6 +30,7 @@ from reenact.digests import Digest, of_bytes
 from reenact.errors import IntegrityError, KeyAbsent, ReenactError, StoreError
 from reenact.govern.clocks import clock_findings, entry_clock_findings
 from reenact.govern.findings import AUDIT_FINDINGS, make_finding, ordered
+from reenact.ids import RunId
 from reenact.model.audit import AuditFinding, AuditReport
 from reenact.model.bundle import SCHEMA_VERSION, Bundle
 from reenact.model.statement import load_bundle
@@ -46,6 +47,9 @@ __all__ = ["AuditRequest", "audit", "open_for_audit"]
 
 _PROBLEMS: Final = {"missing": "object-missing", "damaged": "object-damaged"}
 """What a scrub calls what is wrong with an object."""
+_PASSING: Final = frozenset({"not-logged", "run-not-found"})
+"""What is so for a moment, while a run is recorded or pruned."""
+_SETTLE_SECONDS: Final = 0.5
 _CRITICAL: Final = frozenset({"critical"})
 
 Remote = Literal["local", "all", "never"]
@@ -193,8 +197,19 @@ class _Audit:
             self._findings.append(make_finding("not-checked", "objects", str(error)))
             self._records_alone()
             return None
-        self._findings += [self._of_scrub(finding) for finding in result.findings]
+        self._findings += self._still_so([self._of_scrub(finding) for finding in result.findings])
         return result
+
+    def _still_so(self, findings: list[AuditFinding]) -> list[AuditFinding]:
+        """Look again at runs that came or went while they were looked at: between a run and its entry are some milliseconds."""
+        runs = sorted({RunId(f.run_id) for f in findings if f.code in _PASSING and f.run_id})
+        if not runs:
+            return findings
+        time.sleep(_SETTLE_SECONDS)
+        there = [run_id for run_id in runs if self._store.custody.tombstone(run_id) is None]
+        checked = verify_records(self._store, self._settings, self._say, self._request.trust_file, runs=there)
+        again = {(run.run_id, problem.code) for run in checked for problem in run.findings}
+        return [f for f in findings if f.code not in _PASSING or not f.run_id or (f.run_id, f.code) in again]
 
     def _records_alone(self) -> None:
         request = self._request

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Final
 from reenact import clock
 from reenact.actions.opening import peek_bundle, resolve
 from reenact.actions.unsealed import FOLDER, SUFFIX, kept_bundles
-from reenact.errors import ReenactError
+from reenact.errors import ReenactError, UsageError
 from reenact.govern.findings import make_finding
 from reenact.ids import RunId, is_run_id
 from reenact.model import references
@@ -44,10 +44,11 @@ class Selected:
 def select(
     store: Store, names: Sequence[str], job: str | None, since: datetime | None, *, everything: bool
 ) -> Selected:
-    """Choose runs; those whose records cannot be read fit no filter, and every whole audit.
+    """Choose runs. Those whose records cannot be read fit every filter: they may be meant, and something is wrong with them.
 
     Raises:
         RunNotFound: a reference names none, or several.
+        UsageError: no run fits: nothing would be looked at, and a misspelt job would be sound for ever.
         StoreError: the store cannot be listed.
     """
     if everything:
@@ -55,6 +56,8 @@ def select(
     chosen = dict.fromkeys(resolve(store, name) for name in names)
     if job is not None or since is not None:
         chosen |= dict.fromkeys(run_id for run_id in store.runs.ids() if _fits(store, run_id, job, since))
+        if not chosen:
+            raise UsageError("no run fits what is to be audited", hint="list the runs with: reenact runs")
     said = [f"runs {', '.join(names)}"] if names else []
     said += [f"runs of job {job}"] if job is not None else []
     said += [f"runs since {since.isoformat()}"] if since is not None else []
@@ -66,7 +69,7 @@ def _fits(store: Store, run_id: RunId, job: str | None, since: datetime | None) 
         bundle = peek_bundle(store, run_id)
         return job in (None, bundle.job) and (since is None or clock.parse(bundle.timestamp) >= since)
     except (ReenactError, ValueError):
-        return False
+        return True
 
 
 def cut_off_runs(store: Store) -> Iterator[AuditFinding]:

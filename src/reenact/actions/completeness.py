@@ -9,8 +9,8 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
+from reenact.actions.logview import LogView
 from reenact.actions.opening import payload_of
-from reenact.actions.sealing import check_signature
 from reenact.digests import EMPTY, Digest, of_bytes
 from reenact.errors import IntegrityError, KeyAbsent, RunNotFound, StoreError
 from reenact.ids import RunId, is_run_id
@@ -104,26 +104,32 @@ class _Completeness:
 
     def _audits(self) -> Iterator[tuple[str, str, Flaw]]:
         logged = self._statements("audit")
-        there = set()
         audits = Audits(self._store.backend)
-        for audit_id in audits.ids():
+        view = LogView(self._store)
+        there = audits.ids()
+        for audit_id in there:
             try:
-                payload, _ = check_signature(self._store, audits.envelope(audit_id))
-                there.add(digest := of_bytes(payload))
-                entry = logged.get(digest)
-                # One that the log does not know was cut off before it was logged, and counts for nothing.
-                flaw = ""
-                if entry is not None and entry.subject != audit_id:
-                    flaw = f"entry {entry.index} has it as {entry.subject}"
+                flaws = self._report(audit_id, audits.envelope(audit_id), logged, view)
+                yield from (("", f"audit {audit_id}", flaw) for flaw in flaws)
             except (IntegrityError, StoreError) as error:
-                flaw = str(error)
-            if flaw:
-                yield "", f"audit {audit_id}", Flaw("audit-differs", flaw)
-        found = set(audits.ids())
-        for digest, entry in logged.items():
-            if digest not in there and entry.subject not in found:
+                yield "", f"audit {audit_id}", Flaw("audit-differs", str(error))
+        for entry in logged.values():
+            if entry.subject not in there:
                 message = f"the log has it as entry {entry.index}, and its record is not there"
                 yield "", f"audit {entry.subject}", Flaw("audit-missing", message)
+
+    @staticmethod
+    def _report(audit_id: str, envelope: bytes, logged: dict[Digest, Entry], view: LogView) -> list[Flaw]:
+        entry = logged.get(of_bytes(payload_of(envelope)))
+        # Its keys are judged as they were when it was logged. One that the log does not know was cut off before, and counts for nothing.
+        signed = view.open(envelope, entry.index if entry is not None else None)
+        if signed.payload is None:
+            return [Flaw("audit-differs", flaw.message) for flaw in signed.flaws]
+        if entry is None:
+            return []
+        if entry.subject != audit_id:
+            return [Flaw("audit-differs", f"entry {entry.index} has it as {entry.subject}")]
+        return list(signed.flaws)
 
     def _statements(self, kind: str) -> dict[Digest, Entry]:
         return {entry.statement: entry for entry in self._entries if entry.kind == kind}

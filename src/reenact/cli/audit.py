@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import click
 
-from reenact import atomic
+from reenact import atomic, clock
 from reenact.cli.progress import progress
 from reenact.cli.prune import Duration
 from reenact.cli.scrub import Rate, Share
@@ -171,7 +171,7 @@ def _again(
     try:
         line = one_line(_once(settings, request(), who, seal=seal, html=html))
     except (ReenactError, OSError) as error:
-        line = f"the audit failed: {printable(str(error))}"
+        line = f"{clock.timestamp()} the audit failed: {printable(str(error))}"
     print(line, flush=True)
 
 

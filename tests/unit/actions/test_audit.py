@@ -13,11 +13,13 @@ import pytest
 
 from reenact.actions.audit import AuditRequest, audit
 from reenact.actions.checkpointing import make_checkpoint
-from reenact.actions.sealing import SealWith, append, seal_payload, signers
+from reenact.actions.keys import revoke, rotate
+from reenact.actions.prune import PruneRequest, prune
+from reenact.actions.sealing import SealWith, append, ensure_logged, seal_payload, signers
 from reenact.actions.sealing_audits import audit_and_seal, statement_of
 from reenact.actions.verify import verify
 from reenact.digests import of_bytes
-from reenact.errors import RunNotFound, SettingsError, StoreError
+from reenact.errors import RunNotFound, SettingsError, StoreError, UsageError
 from reenact.ids import RunId
 from reenact.model.audit import AuditReport
 from reenact.model.statement import dump_bundle
@@ -199,7 +201,17 @@ def test_a_report_that_was_changed_or_taken_away_is_missed(settings: Settings, r
     assert codes(run(settings)) == set()
     entry.write_bytes(logged)
     path.rename(path.with_name(f"{run_id(77)}.dsse.json"))
-    assert codes(run(settings)) == {"audit-differs"}
+    assert codes(run(settings)) == {"audit-differs", "audit-missing"}
+
+
+def test_a_report_counts_as_its_key_did_when_it_was_logged(settings: Settings, records: Store) -> None:
+    audited = audit_and_seal(settings, AuditRequest(everything=True, drift="never"), seal=True)
+    old = signers(records)[0].public.key_id
+    rotate(settings, "a year is over", None)
+    assert codes(run(settings)) == set()
+    revoke(settings, old, "it was lost", audited.entry)
+    found = [f for f in run(settings).findings if f.subject == f"audit {audited.report.audit_id}"]
+    assert [f.code for f in found] == ["key-revoked"]
 
 
 def test_it_is_not_sealed_where_the_store_is_only_to_be_read(settings: Settings, records: Store) -> None:
@@ -226,7 +238,11 @@ def test_a_selection_looks_at_its_runs_alone(settings: Settings, records: Store)
     add_run(records, 10, job="other", timestamp="2026-06-01T00:00:00.000000Z", ended_at="2026-06-01T00:00:01.000000Z")
     assert run(settings, everything=False, job="other").runs == 1
     assert run(settings, everything=False, since=datetime(2026, 5, 1, tzinfo=UTC)).runs == 1
-    assert run(settings, everything=False, job="etl", since=datetime(2026, 5, 1, tzinfo=UTC)).runs == 0
+    for nothing in ({"job": "etl", "since": datetime(2026, 5, 1, tzinfo=UTC)}, {"job": "etll"}):
+        with pytest.raises(UsageError, match="no run fits"):
+            run(settings, everything=False, **nothing)
+    harm(Path(records.location, "runs", run_id(2), "bundle.dsse.json.zst"), 40)
+    assert "integrity" in codes(run(settings, everything=False, job="other"))
     with pytest.raises(RunNotFound):
         run(settings, everything=False, runs=("nobody",))
 
@@ -324,3 +340,36 @@ def test_a_sample_hashes_less_and_finds_records_all_the_same(settings: Settings,
     report = run(settings, sample=0.01, seed="s")
     assert report.values < run(settings).values
     assert codes(report) == {"view-differs"}
+
+
+def test_a_run_that_is_logged_while_it_is_looked_at_is_no_finding(
+    settings: Settings, records: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    put_unlogged(records, 40)
+    assert codes(run(settings)) == {"not-logged"}
+    slept: list[float] = []
+
+    def sleep(seconds: float) -> None:
+        slept.append(seconds)
+        ensure_logged(records, RunId(run_id(40)))
+
+    monkeypatch.setattr("reenact.actions.audit.time.sleep", sleep)
+    assert codes(run(settings)) == set()
+    assert len(slept) == 1
+
+
+def test_a_run_that_is_pruned_while_it_is_looked_at_is_no_finding(
+    settings: Settings, records: Store, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    from reenact.actions import verify as verifying
+
+    check = verifying.RunCheck.run
+
+    def pruned_meanwhile(self: verifying.RunCheck, run_id_: RunId) -> Any:
+        if run_id_ == run_id(2) and records.runs.exists(run_id_):
+            prune(settings, PruneRequest(runs=(run_id_,), yes=True))
+        return check(self, run_id_)
+
+    monkeypatch.setattr(verifying.RunCheck, "run", pruned_meanwhile)
+    assert codes(run(settings)) == set()
+    assert records.runs.ids() == [run_id(1), run_id(3)]

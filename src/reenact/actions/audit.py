@@ -14,25 +14,25 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from datetime import datetime
-from typing import Final, Literal
+from typing import Final, Literal, NamedTuple
 
 import reenact
 from reenact import clock, ids
 from reenact.actions.auditing import Selected, cut_off_runs, orphans, select
 from reenact.actions.drifting import Drift
 from reenact.actions.keeping import access
-from reenact.actions.opening import payload_of
+from reenact.actions.opening import payload_of, peek_bundle
 from reenact.actions.present import Present
 from reenact.actions.scrub import ScrubFinding, ScrubRequest, ScrubResult, scrub_store
 from reenact.actions.trusting import load_trust, trust_path
 from reenact.actions.verify import verify_records
 from reenact.digests import Digest, of_bytes
 from reenact.errors import IntegrityError, KeyAbsent, ReenactError, StoreError
-from reenact.govern.clocks import clock_findings, entry_clock_findings
+from reenact.govern.clocks import RunTimes, clock_findings, entry_clock_findings
 from reenact.govern.findings import AUDIT_FINDINGS, make_finding, ordered
 from reenact.ids import RunId
 from reenact.model.audit import AuditFinding, AuditReport
-from reenact.model.bundle import SCHEMA_VERSION, Bundle
+from reenact.model.bundle import SCHEMA_VERSION
 from reenact.model.statement import load_bundle
 from reenact.seal.checkpoint import Checkpoint
 from reenact.seal.entry import Entry, load
@@ -50,7 +50,8 @@ _PROBLEMS: Final = {"missing": "object-missing", "damaged": "object-damaged"}
 _PASSING: Final = frozenset({"not-logged", "run-not-found"})
 """What is so for a moment, while a run is recorded or pruned."""
 _SETTLE_SECONDS: Final = 0.5
-_CRITICAL: Final = frozenset({"critical"})
+_RECORD: Final = frozenset({"bundle", "record"})
+"""Subjects of findings about what a run says, not about what it refers to."""
 
 Remote = Literal["local", "all", "never"]
 
@@ -111,6 +112,12 @@ def audit(settings: Settings, request: AuditRequest, say: Callable[[str], None] 
         store.close()
 
 
+class _Run(NamedTuple):
+    times: RunTimes
+    statement: Digest
+    is_replay: bool
+
+
 class _Audit:
     def __init__(
         self, store: Store, settings: Settings, request: AuditRequest, selected: Selected, say: Callable[[str], None]
@@ -119,8 +126,8 @@ class _Audit:
         self._selected, self._say = selected, say
         self._findings: list[AuditFinding] = []
         self._not_checked: list[str] = []
-        self._bundles: dict[str, Bundle] = {}
-        self._statements: dict[str, Digest] = {}
+        self._runs: dict[str, _Run] = {}
+        """Those whose records can be read; not the records, as a store may hold more of them than there is memory."""
         self._needed: frozenset[Digest] = frozenset()
 
     def run(self) -> AuditReport:
@@ -173,8 +180,8 @@ class _Audit:
             except ReenactError:
                 continue
             if bundle.run_id == run_id:
-                self._bundles[run_id] = bundle
-                self._statements[run_id] = of_bytes(payload)
+                times = RunTimes(run_id, bundle.job, bundle.timestamp, bundle.ended_at)
+                self._runs[run_id] = _Run(times, of_bytes(payload), bundle.replay_of is not None)
 
     # --- what is stored
 
@@ -244,8 +251,7 @@ class _Audit:
         )
 
     def _job(self, run_id: str) -> str:
-        bundle = self._bundles.get(run_id)
-        return bundle.job if bundle is not None else ""
+        return self._runs[run_id].times.job if run_id in self._runs else ""
 
     # --- the log and clocks
 
@@ -261,9 +267,8 @@ class _Audit:
         now = clock.parse(clock.timestamp())
         logged = {entry.statement: entry.time for _, entry in log if entry.kind == "run"}
         limit = self._settings.audit.logged_within_seconds
-        for run_id, bundle in self._bundles.items():
-            at = logged.get(self._statements[run_id])
-            self._findings += clock_findings(bundle, at, now, limit)
+        for run in self._runs.values():
+            self._findings += clock_findings(run.times, logged.get(run.statement), now, limit)
         self._findings += entry_clock_findings(((index, entry.time) for index, entry in log), now)
 
     def _log_state(self) -> tuple[int, Digest | None]:
@@ -278,7 +283,7 @@ class _Audit:
     def _left_over(self) -> None:
         self._say("looking for what nothing refers to")
         self._findings += cut_off_runs(self._store)
-        unreadable = [run_id for run_id in self._selected.runs if run_id not in self._bundles]
+        unreadable = [run_id for run_id in self._selected.runs if run_id not in self._runs]
         try:
             found, reason = orphans(self._store, self._needed, unreadable, self._request.grace_seconds)
         except (StoreError, IntegrityError, OSError) as error:
@@ -301,32 +306,28 @@ class _Audit:
         )
         looking = Drift(self._store, self._settings, files, remote=mode == "all")
         latest = self._latest()
-        for place, bundle in enumerate(latest, start=1):
+        for place, (job, run_id) in enumerate(latest.items(), start=1):
             self._say(f"looking for drift: job {place} of {len(latest)}")
             try:
-                self._findings += looking.look(bundle)
+                self._findings += looking.look(peek_bundle(self._store, run_id))
             except (ReenactError, OSError, ValueError) as error:
-                self._not_checked.append(f"drift of job {bundle.job}: {error}")
+                self._not_checked.append(f"drift of job {job}: {error}")
         files.close()
         self._not_checked += looking.not_checked
         return len(latest), files.hashed_bytes
 
-    def _latest(self) -> list[Bundle]:
+    def _latest(self) -> dict[str, RunId]:
         """Give the latest run of each job, but for replays and records that nobody may believe."""
-        unsound = {finding.run_id for finding in self._findings if finding.severity in _CRITICAL and finding.run_id}
-        unsound -= {run for finding in self._findings for run in finding.runs}
-        latest: dict[str, Bundle] = {}
-        for run_id in sorted(self._bundles):
-            bundle = self._bundles[run_id]
-            if bundle.replay_of is None:
-                latest[bundle.job] = bundle
-        for job, bundle in list(latest.items()):
-            if bundle.run_id in unsound:
-                self._not_checked.append(
-                    f"drift of job {job}: the record of its latest run, {bundle.run_id}, is not sound"
-                )
+        unsound = {f.run_id for f in self._findings if f.severity == "critical" and f.subject in _RECORD}
+        latest: dict[str, RunId] = {}
+        for run_id, run in sorted(self._runs.items()):
+            if not run.is_replay:
+                latest[run.times.job] = RunId(run_id)
+        for job, run_id in list(latest.items()):
+            if run_id in unsound:
+                self._not_checked.append(f"drift of job {job}: the record of its latest run, {run_id}, is not sound")
                 del latest[job]
-        return [latest[job] for job in sorted(latest)]
+        return dict(sorted(latest.items()))
 
 
 def _user() -> str:

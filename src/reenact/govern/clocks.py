@@ -7,39 +7,47 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from datetime import datetime, timedelta
-from typing import Final
+from typing import Final, NamedTuple
 
 from reenact import clock
 from reenact.govern.findings import make_finding
 from reenact.model.audit import AuditFinding
-from reenact.model.bundle import Bundle
 
-__all__ = ["clock_findings", "entry_clock_findings"]
+__all__ = ["RunTimes", "clock_findings", "entry_clock_findings"]
 
 _SKEW: Final = timedelta(minutes=10)
 """As :data:`reenact.seal.evidence.CLOCK_SKEW`."""
 
 
+class RunTimes(NamedTuple):
+    """What a record says of when its run took place."""
+
+    run_id: str
+    job: str
+    started_at: str
+    ended_at: str | None
+
+
 def clock_findings(
-    bundle: Bundle, logged_at: str | None, now: datetime, logged_within_seconds: float
+    run: RunTimes, logged_at: str | None, now: datetime, logged_within_seconds: float
 ) -> Iterator[AuditFinding]:
     """Look at the times of a run.
 
     Args:
-        bundle: Its record.
+        run: What its record says.
         logged_at: What its entry says; None where it has none.
         now: The present moment.
         logged_within_seconds: How late an entry may be; 0 for as late as it likes.
     """
-    about = {"run_id": bundle.run_id, "job": bundle.job}
-    started, ended, logged = _time(bundle.timestamp), _time(bundle.ended_at), _time(logged_at)
-    if started is None or (bundle.ended_at is not None and ended is None):
+    about = {"run_id": run.run_id, "job": run.job}
+    started, ended, logged = _time(run.started_at), _time(run.ended_at), _time(logged_at)
+    if started is None or (run.ended_at is not None and ended is None):
         yield make_finding("clock-run", "times", "a time of the record cannot be read", **about)
         return
     if ended is not None and ended < started:
-        message = f"it started {bundle.timestamp} and ended {bundle.ended_at}"
+        message = f"it started {run.started_at} and ended {run.ended_at}"
         yield make_finding(
-            "clock-run", "times", message, expected=f"{bundle.timestamp} or later", got=bundle.ended_at, **about
+            "clock-run", "times", message, expected=f"{run.started_at} or later", got=run.ended_at, **about
         )
     latest = max(started, ended or started)
     if latest > now + _SKEW:

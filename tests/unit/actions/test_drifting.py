@@ -20,6 +20,7 @@ from reenact.model.audit import AuditFinding
 from reenact.model.bundle import Stream
 from reenact.model.code import Code
 from reenact.model.environment import Distribution, Environment, Interpreter
+from reenact.seal.log import Log, entry_key
 from reenact.settings import Settings
 from reenact.settings.model import Audit
 from reenact.store.opening import Store
@@ -255,6 +256,19 @@ def test_only_the_latest_run_counts_and_replays_do_not(job: Job) -> None:
     job.record(inputs=(both,), outputs=(both,))
     job.record(replay_of=bundle().run_id)
     assert job.audit() == ()
+
+
+def test_nobody_is_sent_after_what_an_unsound_record_says(job: Job) -> None:
+    job.record()
+    job.file("raw.csv", b"other")
+    run = next((Path(job.store.location) / "runs").iterdir())
+    view = run / "outputs" / "pointers.jsonl"
+    view.chmod(0o644)
+    view.write_bytes(b"{}\n")
+    assert {f.code for f in job.audit()} == {"view-differs", "drift-input"}
+    (Path(job.store.location) / entry_key(Log(job.store.backend).size() - 1)).unlink()
+    assert {f.code for f in job.audit()} == {"view-differs", "not-logged"}
+    assert "is not sound" in job.not_checked[0]
 
 
 def test_a_job_that_is_not_of_this_machine(job: Job) -> None:

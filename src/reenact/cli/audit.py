@@ -38,9 +38,9 @@ __all__ = ["command"]
         "reenact audit --all --every 1d --metrics /var/lib/node_exporter/reenact.prom",
     ),
     exits={
-        **EXITS,
         0: "no findings, or notices only; with --every, it was told to end",
         1: "there are findings; or it failed, for the reason printed",
+        2: EXITS[2],
         4: "integrity is broken: something is damaged, missing, or not what was signed or logged",
     },
 )

@@ -18,7 +18,7 @@ from reenact.actions.prune import PruneRequest, prune
 from reenact.actions.sealing import SealWith, append, ensure_logged, seal_payload, signers
 from reenact.actions.sealing_audits import audit_and_seal, statement_of
 from reenact.actions.verify import verify
-from reenact.digests import of_bytes
+from reenact.digests import from_raw, of_bytes
 from reenact.errors import RunNotFound, SettingsError, StoreError, UsageError
 from reenact.ids import RunId
 from reenact.model.audit import AuditReport
@@ -26,6 +26,7 @@ from reenact.model.statement import dump_bundle
 from reenact.seal.checkpoint import Checkpoint, origin_of
 from reenact.seal.entry import Entry, load
 from reenact.seal.log import Log, entry_key
+from reenact.seal.merkle import leaf_hash, root
 from reenact.seal.tiles import TILES
 from reenact.settings import Settings
 from reenact.settings.model import Audit, Storage
@@ -150,6 +151,8 @@ def test_all_that_is_wrong_is_found_at_once_and_nothing_is_changed(settings: Set
     report = run(settings, grace_seconds=0.0)
     assert expected <= codes(report)
     assert report.exit_code == 4
+    leaves = [leaf_hash(Log(records.backend).leaf(index)) for index in range(report.log_size)]
+    assert report.log_root == from_raw(root(leaves))  # whatever the tiles say
     assert tree_digest(records.location) == before
     damaged = next(f for f in report.findings if f.code == "object-damaged")
     assert (damaged.run_id, damaged.job, damaged.subject) == (run_id(1), "etl", "output out")

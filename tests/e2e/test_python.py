@@ -45,7 +45,9 @@ print(c.execute("select max(x), count(*) from 'agg.parquet', t").fetchall())
 }
 
 
-@pytest.mark.parametrize("library", FRAMES)
+@pytest.mark.parametrize(
+    "library", [pytest.param(name, marks=[pytest.mark.slow] if name != "pandas" else []) for name in FRAMES]
+)
 def test_a_table_library_that_writes_parquet_is_reproduced_without_its_packages(desk: Desk, library: str) -> None:
     script, makes = FRAMES[library]
     job = Job(

@@ -232,6 +232,7 @@ def test_an_input_of_five_gibibytes_in_bounded_memory(my_desk: Desk) -> None:
     assert (desk.out / "out.txt").read_bytes() == b"abc" * 3
 
 
+@pytest.mark.slow
 def test_many_processes_and_threads_at_once(desk: Desk) -> None:
     script = """
 import subprocess, sys, threading

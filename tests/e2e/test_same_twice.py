@@ -59,6 +59,7 @@ JOBS = (
             venv="frames",
         ),
         id="pandas",
+        marks=pytest.mark.slow,
     ),
 )
 

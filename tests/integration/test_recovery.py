@@ -216,6 +216,7 @@ def assert_supported(killed: Killed, bundle: Bundle, told: list[list[Any]]) -> N
     }
 
 
+@pytest.mark.slow
 def test_a_journal_cut_or_damaged_anywhere_is_recovered_as_far_as_it_goes(killed: Killed) -> None:
     seed = int(os.environ.get("REENACT_TEST_SEED", random.SystemRandom().randrange(2**32)))
     store = open_store(killed.store, create=False)

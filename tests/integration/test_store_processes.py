@@ -109,6 +109,7 @@ def check_whole(store: Store) -> None:
         assert store.objects.verify([Digest(digest) for digest in wanted], content=True) == []
 
 
+@pytest.mark.slow
 def test_killed_at_any_instant_it_leaves_a_store_that_verifies(place: Path) -> None:
     location = str(place / "store")
     open_store(location, create=True).close()
@@ -146,6 +147,7 @@ def test_killed_at_any_instant_it_leaves_a_store_that_verifies(place: Path) -> N
     store.close()
 
 
+@pytest.mark.slow
 def test_killed_at_any_instant_while_it_writes_deltas_no_version_before_is_lost(place: Path) -> None:
     location = str(place / "store")
     shelf = Shelf(location, DeltaPolicy(from_bytes=1, most_depth=3))

@@ -278,6 +278,7 @@ def wide_table(rows: int) -> bytes:
     return b"".join(b"%d,%s\n" % (row, chance.randbytes(30).hex().encode()) for row in range(rows))
 
 
+@pytest.mark.slow
 def test_rows_in_another_order_are_found(shelf: Shelf) -> None:
     old = wide_table(250_000)  # two segments of those that are made against all of the base
     first = shelf.put(old)
@@ -313,6 +314,7 @@ def test_a_damaged_base_of_another_order_is_blamed(shelf: Shelf) -> None:
     assert first in str(caught.value)
 
 
+@pytest.mark.slow
 def test_what_only_seemed_to_be_in_another_order_stands_by_itself(shelf: Shelf) -> None:
     """Samples are old rows, and all between them is new."""
     old = wide_table(200_000)

@@ -250,6 +250,8 @@ def _why_no_stream(name: str, facts: dict[str, Any]) -> str:
         return "it was a file, which is an artifact by itself"
     if facts["kind"] == "terminal":
         return "a terminal is passed through as it is"
+    if facts["kind"] == "other":
+        return f"{name} was something that cannot be read back, and is passed through as it is"
     return f"{name} was a {facts['kind']}, which is passed through as it is"
 
 

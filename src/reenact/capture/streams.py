@@ -45,7 +45,8 @@ def describe(descriptor: int) -> dict[str, Any]:
     if stat.S_ISREG(mode):
         import fcntl  # noqa: PLC0415 - what is no file needs none of it
 
-        append = bool(fcntl.fcntl(descriptor, fcntl.F_GETFL) & os.O_APPEND)
+        flags = fcntl.fcntl(descriptor, fcntl.F_GETFL)
+        append = bool(flags & os.O_APPEND)
         try:
             offset = found.st_size if append else os.lseek(descriptor, 0, os.SEEK_CUR)
         except OSError:
@@ -53,6 +54,8 @@ def describe(descriptor: int) -> dict[str, Any]:
         path = os.readlink(f"/proc/self/fd/{descriptor}")
         if not _leads_to(path, found):
             return {"kind": "other"}  # deleted, or never named: nobody will find it under its name
+        if flags & os.O_ACCMODE and not os.access(path, os.R_OK, effective_ids=True):
+            return {"kind": "other"}  # opened by somebody with more rights: what went there cannot be read
         return {"kind": "file", "path": path, "offset_bytes": offset, "append": append, "size_bytes": found.st_size}
     if stat.S_ISFIFO(mode):
         return {"kind": "pipe"}

@@ -98,6 +98,16 @@ def test_a_terminal_is_known_by_its_size() -> None:
     os.close(theirs)
 
 
+def test_a_file_that_is_written_and_cannot_be_read_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A log that somebody with more rights has opened for the job: nothing can be said of what it holds."""
+    (tmp_path / "log").write_bytes(b"")
+    monkeypatch.setattr(os, "access", lambda path, mode, **_: not (str(path).endswith("log") and mode & os.R_OK))
+    with opened(tmp_path / "log", os.O_WRONLY | os.O_APPEND) as descriptor:
+        assert describe(descriptor) == {"kind": "other"}
+    with opened(tmp_path / "log", os.O_RDONLY) as descriptor:
+        assert describe(descriptor)["kind"] == "file"
+
+
 @pytest.mark.parametrize("kind", ["file", "pipe", "terminal", "null", "socket", "closed", "other"])
 def test_only_what_nobody_can_look_at_later_is_copied(kind: str) -> None:
     assert wants_relay({"kind": kind}) == (kind in ("pipe", "socket"))

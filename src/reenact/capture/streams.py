@@ -54,8 +54,8 @@ def describe(descriptor: int) -> dict[str, Any]:
         path = os.readlink(f"/proc/self/fd/{descriptor}")
         if not _leads_to(path, found):
             return {"kind": "other"}  # deleted, or never named: nobody will find it under its name
-        if flags & os.O_ACCMODE and not os.access(path, os.R_OK, effective_ids=True):
-            return {"kind": "other"}  # opened by somebody with more rights: what went there cannot be read
+        if flags & os.O_ACCMODE and not os.access(path, os.R_OK | os.W_OK, effective_ids=True):
+            return {"kind": "other"}  # opened by somebody with more rights: it is none of this user's files
         return {"kind": "file", "path": path, "offset_bytes": offset, "append": append, "size_bytes": found.st_size}
     if stat.S_ISFIFO(mode):
         return {"kind": "pipe"}

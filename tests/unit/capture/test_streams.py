@@ -98,10 +98,13 @@ def test_a_terminal_is_known_by_its_size() -> None:
     os.close(theirs)
 
 
-def test_a_file_that_is_written_and_cannot_be_read_is_none(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A log that somebody with more rights has opened for the job: nothing can be said of what it holds."""
+@pytest.mark.parametrize("refused", [os.R_OK, os.W_OK])
+def test_a_log_that_somebody_with_more_rights_has_opened_is_no_file(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, refused: int
+) -> None:
+    """The user could not have made it, nor perhaps read it: a replay gives the job something else."""
     (tmp_path / "log").write_bytes(b"")
-    monkeypatch.setattr(os, "access", lambda path, mode, **_: not (str(path).endswith("log") and mode & os.R_OK))
+    monkeypatch.setattr(os, "access", lambda path, mode, **_: not (str(path).endswith("log") and mode & refused))
     with opened(tmp_path / "log", os.O_WRONLY | os.O_APPEND) as descriptor:
         assert describe(descriptor) == {"kind": "other"}
     with opened(tmp_path / "log", os.O_RDONLY) as descriptor:

@@ -56,7 +56,8 @@ def test_a_damaged_object(store: Store, say: Any) -> None:
     digest = of_bytes(LARGE)
     path = Path(store.location, "objects", digest[7:9], digest[9:])
     path.chmod(0o644)
-    path.write_bytes(path.read_bytes()[:-1] + b"\0")
+    data = path.read_bytes()
+    path.write_bytes(data[:-1] + bytes([data[-1] ^ 1]))
     status, out, _ = say("scrub")
     lines = out.splitlines()
     assert status == 4

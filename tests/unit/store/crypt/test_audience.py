@@ -263,7 +263,8 @@ def test_a_damaged_value_is_not_renewed(store: Store) -> None:
     assert sealed is not None
     path = Path(store.location, sealed._hide("k"))
     path.chmod(0o600)
-    damaged = path.read_bytes()[:-1] + b"\0"
+    whole = path.read_bytes()
+    damaged = whole[:-1] + bytes([whole[-1] ^ 1])
     path.write_bytes(damaged)
     with pytest.raises(Exception, match="chunk 0") as caught:
         sealed.renew("k")

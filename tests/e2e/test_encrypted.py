@@ -150,7 +150,7 @@ def test_kill_at_any_instant_while_values_are_encrypted_anew(my_desk: Desk) -> N
     patience = 0.4
     while kills < 15:
         rounds += 1
-        assert rounds < 90
+        assert rounds < 60
         assert desk.reenact("recipients", "rotate").exit_code == 0
         with desk.start([desk.person.reenact, "recipients", "reencrypt"], cwd=desk.base) as process:
             end = time.monotonic() + patience * (0.4 + 0.05 * (rounds % 12))
